@@ -5,9 +5,9 @@
  * is no single free. Not thread-safe: one owner. All functions return NULL only when memory is
  * short or the ceiling is reached.
  */
-#include <stddef.h>
-
 #include "base/cleanup.h"
+
+#include <stddef.h>
 
 struct dv_arena;
 

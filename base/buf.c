@@ -19,8 +19,8 @@ void dv_buf_done(struct dv_buf *buf)
 int dv_buf_reserve(struct dv_buf *buf, size_t len, char **ret, struct dv_error *err)
 {
     if (buf->len > buf->max || len > buf->max - buf->len)
-        return dv_error_set(
-            err, DV_ERR_LIMIT, "buffer would hold more than its limit of %zu bytes", buf->max);
+        return dv_error_set(err, DV_ERR_LIMIT, "buffer would hold more than its limit of %zu bytes",
+                            buf->max);
     size_t need = buf->len + len + 1;
     if (need > buf->capacity) {
         size_t capacity = buf->capacity ? buf->capacity : FIRST_CAPACITY;
@@ -30,7 +30,8 @@ int dv_buf_reserve(struct dv_buf *buf, size_t len, char **ret, struct dv_error *
             capacity = buf->max + 1;
         char *grown = realloc(buf->data, capacity);
         if (!grown)
-            return dv_error_set(err, DV_ERR_NO_MEMORY, "cannot grow a buffer to %zu bytes", capacity);
+            return dv_error_set(err, DV_ERR_NO_MEMORY, "cannot grow a buffer to %zu bytes",
+                                capacity);
         buf->data = grown;
         buf->capacity = capacity;
     }

@@ -5,13 +5,13 @@
  * so `data` reads as a C string once anything was appended. After a failed append the content is
  * unchanged. Not thread-safe: one owner.
  */
+#include "base/cleanup.h"
+#include "base/error.h"
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "base/cleanup.h"
-#include "base/error.h"
 
 struct dv_buf {
     char *data;      /* NULL while nothing was appended */

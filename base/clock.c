@@ -149,8 +149,8 @@ _Bool dv_time_parse(const char *text, size_t len, int64_t *ret_wall_ns)
     if (!take_offset(&at, end, &offset) || at != end)
         return false;
     /* Years beyond what 64-bit nanoseconds hold are no time stamps of ours. */
-    if (year < 1 || year > 2261 || month < 1 || month > 12 || utc.tm_mday < 1 ||
-        utc.tm_mday > 31 || utc.tm_hour > 23 || utc.tm_min > 59 || utc.tm_sec > 60)
+    if (year < 1 || year > 2261 || month < 1 || month > 12 || utc.tm_mday < 1 || utc.tm_mday > 31 ||
+        utc.tm_hour > 23 || utc.tm_min > 59 || utc.tm_sec > 60)
         return false;
     if (year < 1678) { /* Go's zero time 0001-01-01 stands for "never" in records */
         *ret_wall_ns = 0;

@@ -69,9 +69,7 @@ int dv_error_set_at(struct dv_error *err,
     va_end(args);
     if (sys && used >= 0 && (size_t)used < sizeof(err->text)) {
         char name[128];
-        snprintf(err->text + used,
-                 sizeof(err->text) - (size_t)used,
-                 ": %s",
+        snprintf(err->text + used, sizeof(err->text) - (size_t)used, ": %s",
                  strerror_r(sys, name, sizeof(name)));
     }
     cut_at_character(err->text, sizeof(err->text));

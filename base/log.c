@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
+#include "base/clock.h"
+
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <strings.h>
-
-#include "base/clock.h"
 
 #define LINE_MAX_BYTES 2048
 

@@ -118,12 +118,8 @@ int dv_str_to_i64(struct dv_str text, int64_t min, int64_t max, int64_t *ret, st
     if (is_valid && !is_negative)
         is_valid = !__builtin_sub_overflow((int64_t)0, value, &value);
     if (!is_valid || value < min || value > max)
-        return dv_error_set(err,
-                            DV_ERR_INVALID,
-                            "'%.*s' is not a whole number (%lld..%lld)",
-                            DV_STR_ARG(text),
-                            (long long)min,
-                            (long long)max);
+        return dv_error_set(err, DV_ERR_INVALID, "'%.*s' is not a whole number (%lld..%lld)",
+                            DV_STR_ARG(text), (long long)min, (long long)max);
     *ret = value;
     return 0;
 }
@@ -174,14 +170,8 @@ static bool take_duration_unit(struct dv_str text, size_t *at, uint64_t *ret_ns)
         uint64_t ns;
     } units[] = {
         /* Longer names first: "m" is a prefix of "ms". */
-        {"ns",       1          },
-        {"us",       1000       },
-        {"\u00b5s", 1000       },
-        {"\u03bcs", 1000       },
-        {"ms",       1000000    },
-        {"s",        1000000000 },
-        {"m",        60000000000},
-        {"h",        3600000000000},
+        {"ns", 1},       {"us", 1000},      {"\u00b5s", 1000},  {"\u03bcs", 1000},
+        {"ms", 1000000}, {"s", 1000000000}, {"m", 60000000000}, {"h", 3600000000000},
     };
     struct dv_str rest = {text.data + *at, text.len - *at};
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -225,8 +215,7 @@ int dv_str_to_duration_ns(struct dv_str text, int64_t *ret_ns, struct dv_error *
 {
     int64_t value;
     if (!parse_duration(text, &value))
-        return dv_error_set(err,
-                            DV_ERR_INVALID,
+        return dv_error_set(err, DV_ERR_INVALID,
                             "'%.*s' is not a duration (like 1m30s, 1.5s or 250ms)",
                             DV_STR_ARG(text));
     *ret_ns = value;
@@ -271,8 +260,7 @@ static bool parse_size(struct dv_str text, int64_t *ret)
 int dv_str_to_size(struct dv_str text, int64_t *ret_bytes, struct dv_error *err)
 {
     if (!parse_size(text, ret_bytes))
-        return dv_error_set(err,
-                            DV_ERR_INVALID,
+        return dv_error_set(err, DV_ERR_INVALID,
                             "'%.*s' is not a size (a number with an optional unit B, K, M or G)",
                             DV_STR_ARG(text));
     return 0;

@@ -4,12 +4,12 @@
  * Borrowed views on text and strict parsers for the few text forms that travel everywhere:
  * integers, durations, sizes. Nothing here allocates except dv_str_dup. Any thread.
  */
+#include "base/error.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-
-#include "base/error.h"
 
 /* A view: not owned, not NUL-terminated. */
 struct dv_str {

@@ -5,20 +5,21 @@
  * speaks features, commands, replies, twin changes and events; an implementation translates them to
  * its own wire. bridge/hono speaks Ditto over MQTT, bridge/local JSON lines over a unix socket.
  *
- * Threads: one `session` actor owns a bridge and makes all calls below; a call may block for as long
- * as its comment says. An implementation may have threads of its own, which touch only the sink.
+ * Threads: one `session` actor owns a bridge and makes all calls below; a call may block for as
+ * long as its comment says. An implementation may have threads of its own, which touch only the
+ * sink.
  *
  * Raw bytes cross the port twice only: sink.accept() makes a command durable before it is
  * acknowledged to its sender, and replay() gives the same bytes back after a restart.
  */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "messages/messages.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* What a bridge gets from its session. accept() is thread-safe and may be called from any thread of
  * the implementation: it returns when the bytes are in the journal (group commit, about a
@@ -73,8 +74,8 @@ struct dv_bridge_ops {
 
     /* All features are published: commands may be taken from the other side (once per LINK up). */
     int (*features_ready)(struct dv_bridge *bridge, struct dv_error *err);
-    /* Sends; a failure is final for that message and is logged by the session. UNAVAILABLE while the
-     * link is down: the caller keeps what it wants to keep. */
+    /* Sends; a failure is final for that message and is logged by the session. UNAVAILABLE while
+     * the link is down: the caller keeps what it wants to keep. */
     int (*reply)(struct dv_bridge *bridge,
                  const struct dv_command_reply *reply,
                  struct dv_error *err);

@@ -4,6 +4,7 @@
 # dv_module(NAME
 #     SOURCES a.c b.c            sources of this folder
 #     HEADERS a.h a.def          what users of the module may include
+#     PRIVATE_HEADERS b.h        what only the module itself and its unit tests may include
 #     USES base json             modules it may include and link: the layer table
 #     LIBRARIES cjson            third-party libraries, private to the module
 #     PUBLIC_LIBRARIES ...       only for headers whose job is that library
@@ -27,12 +28,13 @@ function(dv_link_headers name folder)
 endfunction()
 
 function(dv_module name)
-    cmake_parse_arguments(M "" "FOLDER" "SOURCES;HEADERS;USES;LIBRARIES;PUBLIC_LIBRARIES;TESTS" ${ARGN})
+    cmake_parse_arguments(M "" "FOLDER" "SOURCES;HEADERS;PRIVATE_HEADERS;USES;LIBRARIES;PUBLIC_LIBRARIES;TESTS" ${ARGN})
     if(M_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "dv_module(${name}): unknown arguments ${M_UNPARSED_ARGUMENTS}")
     endif()
     file(RELATIVE_PATH folder ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
     dv_link_headers(${name} ${folder} ${M_HEADERS})
+    dv_link_headers(${name}.own ${folder} ${M_PRIVATE_HEADERS})
 
     set(target dv_${name})
     if(NOT M_SOURCES)
@@ -48,7 +50,8 @@ function(dv_module name)
         else()
             add_library(${target} STATIC ${M_SOURCES})
         endif()
-        target_include_directories(${target} PRIVATE ${DAVIT_LINKS}/${name})
+        target_include_directories(${target} PRIVATE
+            ${DAVIT_LINKS}/${name} ${DAVIT_LINKS}/${name}.own)
         target_link_libraries(${target} PRIVATE dv_flags)
         foreach(used IN LISTS M_USES)
             target_include_directories(${target} PRIVATE ${DAVIT_LINKS}/${used})
@@ -65,6 +68,9 @@ function(dv_module name)
     set_property(GLOBAL APPEND PROPERTY dv_modules ${name})
     if(M_TESTS AND BUILD_TESTING)
         dv_unit_test(${name} SOURCES ${M_TESTS} USES ${name} ${M_USES} LIBRARIES ${M_LIBRARIES})
+        if(TARGET test_${name})
+            target_include_directories(test_${name} PRIVATE ${DAVIT_LINKS}/${name}.own)
+        endif()
     endif()
 endfunction()
 

@@ -10,14 +10,14 @@
  * surrogates; nesting up to DV_JSON_DEPTH_MAX; a number that a double cannot hold is refused. An
  * error is INVALID and says what is wrong at which line and column.
  */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define DV_JSON_DEPTH_MAX 32
 #define DV_JSON_BYTES_MAX (4U << 20) /* default ceiling of dv_json_parse */

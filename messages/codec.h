@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Messages to bytes and back, driven by the schema tables. A body is a msgpack map from wire keys to
- * values. Decoding trusts nothing: frame ceiling, structural scan (depth, counts no larger than the
- * bytes that are left, no trailing bytes), then types, then the limits of the rows; only then it is
- * copied out. Pure functions, any thread, nothing blocks.
+ * Messages to bytes and back, driven by the schema tables. A body is a msgpack map from wire keys
+ * to values. Decoding trusts nothing: frame ceiling, structural scan (depth, counts no larger than
+ * the bytes that are left, no trailing bytes), then types, then the limits of the rows; only then
+ * it is copied out. Pure functions, any thread, nothing blocks.
  */
 #include "base/arena.h"
 #include "base/buf.h"

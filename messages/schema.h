@@ -108,7 +108,8 @@ struct dv_schema {
     const char *doc;
 };
 
-/* Reads an enum text leniently: any case, '-' and '_' equal, API or record form. False if unknown. */
+/* Reads an enum text leniently: any case, '-' and '_' equal, API or record form. False if unknown.
+ */
 bool dv_enum_parse(const struct dv_enum_table *table, const char *text, int64_t *ret);
 const char *dv_enum_api(const struct dv_enum_table *table, int64_t number);    /* "?" if unknown */
 const char *dv_enum_record(const struct dv_enum_table *table, int64_t number); /* "?" if unknown */

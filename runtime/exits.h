@@ -5,12 +5,12 @@
  * event connection to davit-monitor and a pidfd per watched process; the fake one belongs to
  * runtime/fake. One thread owns an object; nothing blocks.
  */
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "base/arena.h"
 #include "base/error.h"
 #include "messages/messages.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct dv_exit_source {
     /* Readable when next() has something; stays the same for the life of the object. */

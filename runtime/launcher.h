@@ -7,10 +7,10 @@
  * killed), so only worker actors call it. An implementation may be called by several threads at
  * once when each has its own `struct dv_launcher`.
  */
+#include "base/error.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include "base/error.h"
 
 #define DV_LAUNCH_STDERR_MAX (64U << 10) /* bytes kept of the program's standard error */
 
@@ -40,9 +40,9 @@ struct dv_launch_log {
 };
 
 struct dv_launch {
-    const char *container_id;      /* NULL: the program is not about a container */
-    const char *const *argv;       /* argv[0] is an absolute path */
-    const char *const *envp;       /* complete environment */
+    const char *container_id; /* NULL: the program is not about a container */
+    const char *const *argv;  /* argv[0] is an absolute path */
+    const char *const *envp;  /* complete environment */
     struct dv_launch_rootfs rootfs;
     struct dv_launch_stdio stdio;
     struct dv_launch_log log;
@@ -51,8 +51,8 @@ struct dv_launch {
 };
 
 struct dv_launch_result {
-    int exit_code; /* 128 + signal for a death by signal */
-    int32_t pid;   /* from the pid file, 0: none */
+    int exit_code;       /* 128 + signal for a death by signal */
+    int32_t pid;         /* from the pid file, 0: none */
     int64_t start_ticks; /* field 22 of /proc/<pid>/stat of that process */
     size_t stderr_len;
     char stderr_text[DV_LAUNCH_STDERR_MAX + 1]; /* always NUL-terminated */
@@ -66,7 +66,8 @@ struct dv_launcher {
                   const struct dv_launch *what,
                   struct dv_launch_result *ret,
                   struct dv_error *err);
-    /* The directory below which rootfs targets must lie; borrowed, valid as long as the launcher. */
+    /* The directory below which rootfs targets must lie; borrowed, valid as long as the launcher.
+     */
     const char *(*mount_root)(struct dv_launcher *launcher);
     void (*free)(struct dv_launcher *launcher);
 };

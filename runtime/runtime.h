@@ -5,15 +5,15 @@
  * Synchronous, knows no bus and no actors. runtime/oci drives crun or runc, runtime/fake has no
  * kernel behind it.
  *
- * A driver object belongs to one thread (each worker has its own). Every call has a deadline, may be
- * repeated safely and never waits for a container to end. Bodies are the message types that the
+ * A driver object belongs to one thread (each worker has its own). Every call has a deadline, may
+ * be repeated safely and never waits for a container to end. Bodies are the message types that the
  * worker actor gets, borrowed for the call.
  */
-#include <stdint.h>
-
 #include "base/arena.h"
 #include "base/error.h"
 #include "messages/messages.h"
+
+#include <stdint.h>
 
 struct dv_runtime;
 

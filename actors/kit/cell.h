@@ -2,19 +2,20 @@
 #pragma once
 /*
  * What an actor sees of the kit. A cell is an address, a state, a handler table and timers; the kit
- * owns threads, sockets and clocks. Handlers of one cell never run at the same time, and cells share
- * nothing but the read-only `env`. Everything here is called from a handler, timer, watch or answer
- * function of that cell only.
+ * owns threads, sockets and clocks. Handlers of one cell never run at the same time, and cells
+ * share nothing but the read-only `env`. Everything here is called from a handler, timer, watch or
+ * answer function of that cell only.
  *
- * A handler never blocks, except in cells whose type is `may_block` (they have a host of their own).
+ * A handler never blocks, except in cells whose type is `may_block` (they have a host of their
+ * own).
  */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/clock.h"
 #include "base/error.h"
 #include "messages/messages.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define DV_ADDRESS_MAX 160
 #define DV_BUS_ADDRESS "bus"
@@ -39,22 +40,24 @@ struct dv_handler {
 
 struct dv_cell_type {
     const char *name;
-    size_t state_size;                /* zeroed block, see dv_cell_state() */
+    size_t state_size; /* zeroed block, see dv_cell_state() */
     const struct dv_handler *handlers;
     size_t handler_count;
-    uint16_t start_kind;              /* kind of the start message, 0: none */
-    bool may_block;                   /* gets a host of its own, outside the shared ones */
-    bool is_service;                  /* a host of its own with the large mailbox */
+    uint16_t start_kind; /* kind of the start message, 0: none */
+    bool may_block;      /* gets a host of its own, outside the shared ones */
+    bool is_service;     /* a host of its own with the large mailbox */
     /* Runs in the cell's thread before any message. `start` is the decoded start message or NULL. A
      * failure ends the cell; the one who spawned it gets the error. */
     int (*start)(struct dv_cell *cell, const void *start, struct dv_error *err);
-    /* Frees what the state owns. No more messages come; open requests are failed by the kit after. */
+    /* Frees what the state owns. No more messages come; open requests are failed by the kit after.
+     */
     void (*stop)(struct dv_cell *cell);
 };
 
 void *dv_cell_state(struct dv_cell *cell);
 const char *dv_cell_address(const struct dv_cell *cell);
-/* The environment given to the system: ports and configuration; the actor's header says its type. */
+/* The environment given to the system: ports and configuration; the actor's header says its type.
+ */
 const void *dv_cell_env(const struct dv_cell *cell);
 const struct dv_clock *dv_cell_clock(const struct dv_cell *cell);
 /* Random bits: real, or from the seed of the simulation. */
@@ -66,8 +69,8 @@ void dv_post(struct dv_cell *cell, const char *to, uint16_t kind, const void *bo
 
 /* How an ask ended. Exactly one of error and body is set; both borrowed for the call. */
 struct dv_outcome {
-    const struct dv_error *error; /* UNDELIVERABLE, BUSY, TIMED_OUT, CANCELED (this cell ends) or the
-                                     answerer's own */
+    const struct dv_error *error; /* UNDELIVERABLE, BUSY, TIMED_OUT, CANCELED (this cell ends) or
+                                     the answerer's own */
     uint16_t kind;
     const void *body; /* decoded answer of that kind */
 };
@@ -86,7 +89,9 @@ int64_t dv_ask(struct dv_cell *cell,
 /* Answers; takes *request and sets it to NULL. The bus holds an answer until there is room. */
 void dv_answer(struct dv_cell *cell, struct dv_request **request, uint16_t kind, const void *body);
 void dv_answer_done(struct dv_cell *cell, struct dv_request **request);
-void dv_answer_error(struct dv_cell *cell, struct dv_request **request, const struct dv_error *error);
+void dv_answer_error(struct dv_cell *cell,
+                     struct dv_request **request,
+                     const struct dv_error *error);
 
 /* Where an answer would go, so that another cell can give it (a create is answered by the container
  * cell). dv_request_forward forgets the request here, without an answer. */
@@ -110,8 +115,8 @@ void dv_publish(struct dv_cell *cell, uint16_t kind, const void *body);
 void dv_subscribe(struct dv_cell *cell, uint16_t kind);
 void dv_unsubscribe(struct dv_cell *cell, uint16_t kind);
 
-/* One-shot timers on the monotonic clock. The number is never 0; cancel of a fired or unknown one is
- * harmless. */
+/* One-shot timers on the monotonic clock. The number is never 0; cancel of a fired or unknown one
+ * is harmless. */
 typedef void dv_timer_fn(struct dv_cell *cell, void *ctx);
 uint64_t dv_timer_set(struct dv_cell *cell, int64_t delay_ms, dv_timer_fn *fn, void *ctx);
 void dv_timer_cancel(struct dv_cell *cell, uint64_t timer);
@@ -119,15 +124,11 @@ void dv_timer_cancel(struct dv_cell *cell, uint64_t timer);
 /* Level-triggered readiness of a descriptor that stays owned by the caller. `events` of poll(2). A
  * second call for the same descriptor replaces; events 0 ends the watch. */
 typedef void dv_watch_fn(struct dv_cell *cell, int fd, short events, void *ctx);
-__attribute__((warn_unused_result)) int dv_watch(struct dv_cell *cell,
-                                                 int fd,
-                                                 short events,
-                                                 dv_watch_fn *fn,
-                                                 void *ctx,
-                                                 struct dv_error *err);
+__attribute__((warn_unused_result)) int dv_watch(
+    struct dv_cell *cell, int fd, short events, dv_watch_fn *fn, void *ctx, struct dv_error *err);
 
-/* Starts another cell (asks the bus): `fn` gets done, or EXISTS, LIMIT (no room for a host), or what
- * its start returned. `type` is a registered name; `start` the start message of that type. */
+/* Starts another cell (asks the bus): `fn` gets done, or EXISTS, LIMIT (no room for a host), or
+ * what its start returned. `type` is a registered name; `start` the start message of that type. */
 void dv_spawn(struct dv_cell *cell,
               const char *address,
               const char *type,
@@ -136,11 +137,8 @@ void dv_spawn(struct dv_cell *cell,
               dv_outcome_fn *fn,
               void *ctx);
 /* Ends another cell; `fn` gets done when its address is free again. */
-void dv_stop_cell(struct dv_cell *cell,
-                  const char *address,
-                  int64_t timeout_ms,
-                  dv_outcome_fn *fn,
-                  void *ctx);
+void dv_stop_cell(
+    struct dv_cell *cell, const char *address, int64_t timeout_ms, dv_outcome_fn *fn, void *ctx);
 /* Ends this cell after the current call: the bus removes the address first, the rest is answered
  * UNDELIVERABLE, then stop() runs. */
 void dv_cell_end(struct dv_cell *cell);

@@ -4,13 +4,13 @@
  * The kit from outside: a system of cells, with threads (czmq actors) or in one thread under a seed
  * (simulation). Called by main, tests and the benchmark harness, from one thread.
  */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "actors/kit/cell.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct dv_system;
 
@@ -55,8 +55,8 @@ __attribute__((warn_unused_result)) int dv_system_ask(struct dv_system *system,
                                                       void **ret,
                                                       struct dv_error *err);
 
-/* Ends all cells, newest first, each within the time that is left; TIMED_OUT names the cell that did
- * not end. */
+/* Ends all cells, newest first, each within the time that is left; TIMED_OUT names the cell that
+ * did not end. */
 __attribute__((warn_unused_result)) int
 dv_system_stop(struct dv_system *system, int64_t timeout_ms, struct dv_error *err);
 
@@ -65,9 +65,9 @@ dv_system_stop(struct dv_system *system, int64_t timeout_ms, struct dv_error *er
 bool dv_sim_step(struct dv_system *system);
 /* Time of the earliest timer, INT64_MAX if there is none. */
 int64_t dv_sim_next_timer_ns(const struct dv_system *system);
-/* Runs steps; when idle, turns the clock to the next timer, until `monotonic_ns`. Returns the number
- * of steps. */
+/* Runs steps; when idle, turns the clock to the next timer, until `monotonic_ns`. Returns the
+ * number of steps. */
 size_t dv_sim_run_until(struct dv_system *system, int64_t monotonic_ns);
-/* An outside message loss: the cell of that address gets nothing until `monotonic_ns` (a slow worker,
- * a stuck session). */
+/* An outside message loss: the cell of that address gets nothing until `monotonic_ns` (a slow
+ * worker, a stuck session). */
 void dv_sim_delay(struct dv_system *system, const char *address, int64_t monotonic_ns);
