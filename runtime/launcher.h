@@ -14,8 +14,10 @@
 
 #define DV_LAUNCH_STDERR_MAX (64U << 10) /* bytes kept of the program's standard error */
 
-/* What davit-launch mounts before it starts the program; NULL target: nothing. Paths are absolute;
- * layer names are relative to `layers_dir`, topmost first. */
+/* What davit-launch mounts, in a mount namespace of its own, before it starts the program; NULL
+ * target: nothing. Paths are absolute; layer names are relative to `layers_dir`, topmost first. The
+ * target directory is made if it is missing; whoever releases the container removes it. Without
+ * `upper` the mount is read-only. */
 struct dv_launch_rootfs {
     const char *layers_dir;
     const char *const *lower; /* NULL-terminated */
@@ -24,7 +26,8 @@ struct dv_launch_rootfs {
     const char *target; /* directory below the monitor's private mount */
 };
 
-/* Streams of a container: FIFOs or NULL for /dev/null. */
+/* Streams of a container: FIFOs, each opened O_RDWR, or NULL for /dev/null. All NULL: the program
+ * has /dev/null as standard input and output, and its standard error is captured. */
 struct dv_launch_stdio {
     const char *in;
     const char *out;
@@ -47,6 +50,9 @@ struct dv_launch {
     struct dv_launch_stdio stdio;
     struct dv_launch_log log;
     const char *pid_file; /* written by the runtime; read back after success; NULL: none */
+    /* Where the program writes its own messages (`runc --log FILE`). With stdio given, the streams
+     * are the container's, so stderr_text is the end of this file; the file is not removed. */
+    const char *runtime_log;
     int timeout_ms;
 };
 
