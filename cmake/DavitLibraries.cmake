@@ -33,3 +33,6 @@ target_link_libraries(dv_lib_paho INTERFACE eclipse-paho-mqtt-c::paho-mqtt3as)
 
 add_library(dv_lib_threads INTERFACE)
 target_link_libraries(dv_lib_threads INTERFACE Threads::Threads)
+
+add_library(dv_lib_math INTERFACE)
+target_link_libraries(dv_lib_math INTERFACE m)
