@@ -26,7 +26,8 @@ pkg_search_module(msgpack REQUIRED IMPORTED_TARGET msgpack-c msgpack)
 add_library(dv_lib_msgpack INTERFACE)
 target_link_libraries(dv_lib_msgpack INTERFACE PkgConfig::msgpack)
 
-# paho has no pkg-config file.
+# paho has no pkg-config file, and its CMake package names targets of OpenSSL without finding it.
+find_package(OpenSSL REQUIRED)
 find_package(eclipse-paho-mqtt-c REQUIRED)
 add_library(dv_lib_paho INTERFACE)
 target_link_libraries(dv_lib_paho INTERFACE eclipse-paho-mqtt-c::paho-mqtt3as)
