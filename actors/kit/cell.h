@@ -47,10 +47,10 @@ struct dv_cell_type {
     bool may_block;      /* gets a host of its own, outside the shared ones */
     bool is_service;     /* a host of its own with the large mailbox */
     /* Runs in the cell's thread before any message. `start` is the decoded start message or NULL. A
-     * failure ends the cell; the one who spawned it gets the error. */
+     * failure ends the cell, through stop(); the one who spawned it gets the error. */
     int (*start)(struct dv_cell *cell, const void *start, struct dv_error *err);
-    /* Frees what the state owns. No more messages come; open requests are failed by the kit after.
-     */
+    /* Frees what the state owns, which is half made after a failed start(). Asks were canceled
+     * before, an ask from here ends at once; open requests are failed by the kit after. */
     void (*stop)(struct dv_cell *cell);
 };
 

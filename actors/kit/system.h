@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct dv_system;
+struct dv_arena;
 
 struct dv_system_options {
     const struct dv_cell_type *const *types; /* NULL-terminated; all types that may be spawned */

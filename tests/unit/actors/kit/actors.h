@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A cell that does what a test tells it, for tests with threads, in simulation and for races. It
+ * understands exit_watch_cmd{id: what to do, pid: a number, start_ticks: milliseconds}:
+ *
+ *   echo         answers missed{sequence: pid}
+ *   fail         fails with STATE
+ *   forget       returns without an answer
+ *   keep         keeps the request
+ *   release      answers all kept ones with done, then this one
+ *   ask X op     asks X to do `op` with the same number, the time-out is start_ticks; answers with
+ *                what came (a failure as a failure)
+ *   hand X       lets X answer: forward here, adopt there
+ *   flood X      asks X `pid` times to echo, answers when all have ended with cells{"ok busy
+ * other"} post X op    posts `op` to X `pid` times, answers done publish      publishes `pid`
+ * container_exited events subscribe, unsubscribe    to container_exited seen         answers
+ * cells{one text for each event or missed that came} count        answers missed{sequence: posts of
+ * `note` that came} note         counts timers       sets three timers, cancels the middle one,
+ * answers cells{order of firing} gate         waits until the test opens the gate (threads only)
+ *   end          answers done, then ends itself
+ *   spawn X, stop X    starts or stops a cell of this type
+ *   watch        watches the read end of a pipe; `poke` writes; answered with missed{byte}
+ */
+#include "actors/kit/system.h"
+
+struct test_env {
+    int gate[2];       /* a pipe: `gate` reads one byte */
+    int stopped_cells; /* only looked at after the end; counted with atomics */
+    int canceled_asks;
+};
+
+extern const struct dv_cell_type test_service;
+extern const struct dv_cell_type test_container;
+extern const struct dv_cell_type *const test_types[];
+
+/* Tells `to` to do it; the answer as text: "done", "missed 5", "cells a,b", "failure STATE ...".
+ * Needs TEST_TEXT bytes; returns `text`. */
+#define TEST_TEXT 4096
+char *test_tell(struct dv_system *system,
+                const char *to,
+                const char *what,
+                int64_t number,
+                int64_t ms,
+                char text[TEST_TEXT]);
