@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The command line of davit-unpack. Texts are borrowed from argv. */
+#include "base/error.h"
+#include "unpack/tar.h"
+
+#include <stdbool.h>
+
+#define DV_UNPACK_BYTES_MAX_DEFAULT   (64ULL << 30)
+#define DV_UNPACK_ENTRIES_MAX_DEFAULT 1000000ULL
+
+struct dv_unpack_options {
+    const char *blob;
+    const char *digest;
+    const char *media_type;
+    const char *diff_id;
+    const char *directory; /* absolute */
+    struct dv_unpack_limits limits;
+    bool is_help;
+};
+
+extern const char dv_unpack_usage[];
+
+/* INVALID names the flag. With --help nothing else is checked. */
+__attribute__((warn_unused_result)) int dv_unpack_options_parse(int argc,
+                                                                char *const argv[],
+                                                                struct dv_unpack_options *ret,
+                                                                struct dv_error *err);
