@@ -33,6 +33,46 @@ static struct test_env *env_of(const struct dv_cell *cell)
     return (struct test_env *)dv_cell_env(cell);
 }
 
+/* What happened to a command that was posted: nobody waits for its answer. */
+static void remember(struct dv_cell *cell, const char *what)
+{
+    struct state *state = dv_cell_state(cell);
+    if (dv_buf_printf(&state->seen, NULL, "%s ", what) < 0)
+        abort();
+}
+
+/* The order of everything that happened, as one number. Only in simulations: no other thread. */
+static void trace(struct dv_cell *cell, const char *what, int64_t number)
+{
+    struct test_env *env = env_of(cell);
+    if (!env->is_sim)
+        return;
+    char line[512];
+    snprintf(line, sizeof(line), "%s %s %s %lld %lld", dv_cell_address(cell), dv_cell_sender(cell),
+             what, (long long)number, (long long)dv_clock_monotonic_ns(dv_cell_clock(cell)));
+    for (const char *c = line; *c; c++)
+        env->trace = (env->trace ^ (unsigned char)*c) * UINT64_C(1099511628211);
+}
+
+/* Nothing more from the mailbox until the test opens the gate. */
+static void wait_gate(struct dv_cell *cell)
+{
+    struct test_env *env = env_of(cell);
+    char byte;
+    if (!env->is_sim) {
+        if (read(env->gate[0], &byte, 1) != 1)
+            abort();
+        return;
+    }
+    if (env->open_gates > 0) {
+        env->open_gates--;
+        return;
+    }
+    env->waiting++;
+    dv_sim_delay(env->kit, dv_cell_address(cell),
+                 dv_clock_monotonic_ns(dv_cell_clock(cell)) + INT64_C(3600000000000));
+}
+
 static int on_start(struct dv_cell *cell, const void *start, struct dv_error *err)
 {
     const struct dv_exit_watch_cmd *cmd = start;
@@ -58,6 +98,12 @@ static void on_stop(struct dv_cell *cell)
 static void answer_number(struct dv_cell *cell, struct dv_request **request, int64_t number)
 {
     struct dv_missed answer = {.kind = 1, .sequence = number};
+    char text[32];
+    snprintf(text, sizeof(text), "%lld", (long long)number);
+    if (!*request) {
+        remember(cell, text);
+        return;
+    }
     dv_answer(cell, request, DV_KIND_missed, &answer);
 }
 
@@ -75,7 +121,9 @@ static void pass_on(struct dv_cell *cell, void *ctx, const struct dv_outcome *ou
     if (outcome->error && outcome->error->class == DV_ERR_CANCELED &&
         strstr(outcome->error->text, dv_cell_address(cell)))
         bump(&env_of(cell)->canceled_asks);
-    if (outcome->error)
+    if (!request)
+        remember(cell, outcome->error ? dv_error_name(outcome->error->class) : "ok");
+    else if (outcome->error)
         dv_answer_error(cell, &request, outcome->error);
     else
         dv_answer(cell, &request, outcome->kind, outcome->body);
@@ -92,6 +140,7 @@ struct flood {
 static void flood_outcome(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     struct flood *flood = ctx;
+    trace(cell, "outcome", outcome->kind);
     if (!outcome->error)
         flood->ok++;
     else if (outcome->error->class == DV_ERR_BUSY)
@@ -101,8 +150,11 @@ static void flood_outcome(struct dv_cell *cell, void *ctx, const struct dv_outco
     if (--flood->left > 0)
         return;
     char text[64];
-    snprintf(text, sizeof(text), "%d %d %d", flood->ok, flood->busy, flood->other);
-    answer_text(cell, &flood->request, text);
+    snprintf(text, sizeof(text), "flood: %d %d %d", flood->ok, flood->busy, flood->other);
+    if (flood->request)
+        answer_text(cell, &flood->request, text);
+    else
+        remember(cell, text);
     free(flood);
 }
 
@@ -193,16 +245,19 @@ static int do_to(struct dv_cell *cell,
 {
     char *to = cut(verb);
     char *rest = cut(to);
-    struct dv_exit_watch_cmd told = {.id = rest[0] ? rest : (char *)"run", .pid = cmd->pid};
+    struct dv_exit_watch_cmd told = {
+        .id = rest[0] ? rest : (char *)"run", .pid = cmd->pid, .start_ticks = cmd->start_ticks};
     if (strcmp(verb, "ask") == 0) {
         dv_ask(cell, to, DV_KIND_exit_watch_cmd, &told, cmd->start_ticks, pass_on,
                dv_steal(request));
     } else if (strcmp(verb, "post") == 0) {
-        for (int64_t i = 0; i < cmd->pid; i++)
-            dv_post(cell, to, DV_KIND_exit_watch_cmd, &told);
+        dv_post(cell, to, DV_KIND_exit_watch_cmd, &told);
         dv_answer_done(cell, request);
     } else if (strcmp(verb, "flood") == 0) {
         flood(cell, cmd, to, request);
+    } else if (strcmp(verb, "gateflood") == 0) {
+        flood(cell, cmd, to, request);
+        wait_gate(cell);
     } else if (strcmp(verb, "spawn") == 0) {
         dv_spawn(cell, to, "test_container", &told, 5000, pass_on, dv_steal(request));
     } else if (strcmp(verb, "stop") == 0) {
@@ -258,6 +313,7 @@ on_told(struct dv_cell *cell, const void *body, struct dv_request **request, str
     struct state *state = dv_cell_state(cell);
     char verb[160];
     snprintf(verb, sizeof(verb), "%s", cmd->id);
+    trace(cell, verb, cmd->pid);
     int r = on_simple(cell, cmd, request, err);
     if (r <= 0)
         return r;
@@ -273,10 +329,15 @@ on_told(struct dv_cell *cell, const void *body, struct dv_request **request, str
         dv_subscribe(cell, DV_KIND_container_exited);
     else if (strcmp(verb, "unsubscribe") == 0)
         dv_unsubscribe(cell, DV_KIND_container_exited);
+    else if (strcmp(verb, "trace") == 0)
+        dv_post(cell, DV_BUS_ADDRESS, DV_KIND_trace_cmd,
+                &(struct dv_trace_cmd){.is_on = cmd->pid == 1});
     else if (strcmp(verb, "poke") == 0 && write(state->pipe[1], "A", 1) != 1)
         return dv_error_sys(err, DV_ERR_IO, errno, "poke");
-    else if (strcmp(verb, "gate") == 0 && read(env_of(cell)->gate[0], verb, 1) != 1)
-        return dv_error_sys(err, DV_ERR_IO, errno, "gate");
+    else if (strcmp(verb, "gate") == 0)
+        wait_gate(cell);
+    else if (strcmp(verb, "random") == 0)
+        trace(cell, "random", (int64_t)dv_cell_random(cell));
     else if (strcmp(verb, "end") == 0)
         dv_cell_end(cell);
     if (*request)
@@ -289,6 +350,7 @@ on_event(struct dv_cell *cell, const void *body, struct dv_request **request, st
 {
     const struct dv_container_exited *event = body;
     struct state *state = dv_cell_state(cell);
+    trace(cell, "event", dv_cell_sequence(cell));
     int r = dv_buf_printf(&state->seen, err, "%lld:%lld ", (long long)dv_cell_sequence(cell),
                           (long long)event->pid);
     if (r == 0 && *request)
@@ -305,10 +367,21 @@ on_missed(struct dv_cell *cell, const void *body, struct dv_request **request, s
     return dv_buf_printf(&state->seen, err, "missed:%lld ", (long long)missed->sequence);
 }
 
+static int
+on_traced(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    (void)body;
+    (void)request;
+    (void)err;
+    ((struct state *)dv_cell_state(cell))->notes++;
+    return 0;
+}
+
 static const struct dv_handler handlers[] = {
     {DV_KIND_exit_watch_cmd, on_told},
     {DV_KIND_container_exited, on_event},
     {DV_KIND_missed, on_missed},
+    {DV_KIND_traced, on_traced},
 };
 
 #define COMMON                                                                                     \

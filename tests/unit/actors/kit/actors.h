@@ -20,14 +20,20 @@
  * answers cells{order of firing} gate         waits until the test opens the gate (threads only)
  *   end          answers done, then ends itself
  *   spawn X, stop X    starts or stops a cell of this type
+ *   trace        copies of all messages on (1) or off; they count as notes
  *   watch        watches the read end of a pipe; `poke` writes; answered with missed{byte}
  */
 #include "actors/kit/system.h"
 
 struct test_env {
-    int gate[2];       /* a pipe: `gate` reads one byte */
-    int stopped_cells; /* only looked at after the end; counted with atomics */
-    int canceled_asks;
+    int gate[2];       /* with threads: a pipe, `gate` reads one byte */
+    int stopped_cells; /* counted with atomics */
+    int canceled_asks; /* likewise */
+    bool is_sim;       /* the rest is for simulations only */
+    uint64_t trace;    /* of everything that happened, in its order */
+    int open_gates;
+    int waiting;
+    struct dv_system *kit;
 };
 
 extern const struct dv_cell_type test_service;
