@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs every suite of the project and counts; called by scripts/test.
+
+Each command runs in a session of its own, and this process is a subreaper: whatever a test leaves
+behind, also after an interrupt, is found among its descendants and ended.
+"""
+import argparse
+import ctypes
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
+RESULTS = BUILD / "results"
+PR_SET_CHILD_SUBREAPER = 36
+GRACE_S = 20
+SYNTHESIS = re.compile(r"Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+) \| Crashing: (\d+)")
+
+
+class Interrupted(Exception):
+    pass
+
+
+def on_signal(number, _frame):
+    raise Interrupted(signal.Signals(number).name)
+
+
+def descendants(root):
+    """All processes below `root`, nearest first."""
+    children = {}
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text(errors="replace")
+        except OSError:
+            continue
+        parent = int(text[text.rindex(")") + 2:].split()[1])
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    found, queue = [], [root]
+    while queue:
+        for pid in children.get(queue.pop(0), []):
+            found.append(pid)
+            queue.append(pid)
+    return found
+
+
+def end_descendants():
+    """Asks what is left below us to end, then kills it; returns how many there were."""
+    left = descendants(os.getpid())
+    count = len(left)
+    for number, wait_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, 5)):
+        for pid in left:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+        deadline = time.monotonic() + wait_s
+        while left and time.monotonic() < deadline:
+            reap()
+            time.sleep(0.05)
+            left = descendants(os.getpid())
+    return count
+
+
+def reap():
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+class Run:
+    def __init__(self, options):
+        self.options = options
+        self.passed = 0
+        self.failed = 0
+        self.environment = dict(os.environ, LC_ALL="C.UTF-8", CLICOLOR_FORCE="0")
+        if shutil.which("ccache"):
+            self.environment.setdefault("CCACHE_BASEDIR", str(ROOT))
+            self.environment.setdefault("CCACHE_NOHASHDIR", "1")
+
+    def command(self, arguments, timeout_s, environment=None):
+        """Exit code and output; a timeout reads as a failure."""
+        process = subprocess.Popen(
+            [str(a) for a in arguments], cwd=ROOT, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            start_new_session=True, env={**self.environment, **(environment or {})})
+        try:
+            output, _ = process.communicate(timeout=timeout_s)
+            return process.returncode, output
+        except subprocess.TimeoutExpired:
+            end_descendants()
+            return 124, f"{arguments[0]}: not done after {timeout_s} s\n"
+
+    def report(self, suite, passed, failed, start, output=""):
+        self.passed += passed
+        self.failed += failed
+        if failed and output:
+            print(output[-30000:], flush=True)
+        print(f"{suite:<28} {passed:>5} passed, {failed:>3} failed  "
+              f"{time.monotonic() - start:6.1f} s", flush=True)
+
+    def build(self, preset):
+        """True if the preset is built; a failure counts as one failed test."""
+        start = time.monotonic()
+        configure = ["cmake", "--preset", preset]
+        if shutil.which("ccache"):
+            configure.append("-DCMAKE_C_COMPILER_LAUNCHER=ccache")
+        code, output = self.command(configure, 300)
+        if code == 0:
+            code, output = self.command(["cmake", "--build", "--preset", preset], 1800)
+        if code != 0:
+            self.report(f"build {preset}", 0, 1, start, output)
+            return False
+        print(f"{'build ' + preset:<28} ok {time.monotonic() - start:33.1f} s", flush=True)
+        return True
+
+    def ctest(self, suite, preset, label, environment=None):
+        """Runs the tests of one label; Criterion's own counts where there are some."""
+        start = time.monotonic()
+        results = RESULTS / f"{suite.replace(' ', '-')}.xml"
+        results.unlink(missing_ok=True)
+        # Without address randomisation: the sanitizers of clang 14 do not know the layout that
+        # kernels since 6.6 use.
+        code, output = self.command(
+            ["setarch", "-R", "ctest", "--test-dir", BUILD / preset, "--output-on-failure",
+             "-L", f"^({label})$", "--no-tests=ignore", "--output-junit", results,
+             "--test-output-size-passed", "4194304", "--test-output-size-failed", "4194304"],
+            3600, environment)
+        passed, failed = count_ctest(results)
+        if code != 0 and failed == 0:
+            failed = 1
+        self.report(suite, passed, failed, start, output)
+
+    def pytest(self, suite, folder, environment=None):
+        start = time.monotonic()
+        results = RESULTS / f"{suite}.xml"
+        results.unlink(missing_ok=True)
+        code, output = self.command(
+            ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
+             f"--junitxml={results}", folder], 3600, environment)
+        passed, failed = count_junit(results)
+        # 5: no test was collected.
+        if code not in (0, 5) and failed == 0:
+            failed = 1
+        self.report(suite, passed, failed, start, output)
+
+    def check(self):
+        start = time.monotonic()
+        code, output = self.command([ROOT / "scripts" / "check"], 600)
+        found = re.search(r"^(\d+) passed, (\d+) failed$", output, re.MULTILINE)
+        passed, failed = (int(found[1]), int(found[2])) if found else (0, 1)
+        if code != 0 and failed == 0:
+            failed = 1
+        self.report("check", passed, failed, start, output)
+
+    def fuzz_long(self, seconds):
+        """The fuzz targets again, each for longer than ctest gives them."""
+        code, output = self.command(
+            ["ctest", "--test-dir", BUILD / "fuzz", "-L", "^fuzz$", "--show-only=json-v1"], 60)
+        tests = json.loads(output)["tests"] if code == 0 else []
+        for test in tests:
+            start = time.monotonic()
+            arguments = [re.sub(r"^-max_total_time=\d+$", f"-max_total_time={seconds}", argument)
+                         for argument in test["command"]]
+            code, output = self.command(["setarch", "-R", *arguments], seconds + 120)
+            self.report(f"{test['name']} {seconds} s", int(code == 0), int(code != 0), start, output)
+
+
+def count_junit(path):
+    if not path.exists():
+        return 0, 0
+    passed = failed = 0
+    for case in xml.etree.ElementTree.parse(path).getroot().iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed += 1
+        elif case.find("skipped") is None:
+            passed += 1
+    return passed, failed
+
+
+def count_ctest(path):
+    if not path.exists():
+        return 0, 0
+    passed = failed = 0
+    for case in xml.etree.ElementTree.parse(path).getroot().iter("testcase"):
+        is_good = case.find("failure") is None and case.find("error") is None \
+            and case.get("status") == "run"
+        synthesis = SYNTHESIS.findall(case.findtext("system-out") or "")
+        good = sum(int(row[1]) for row in synthesis)
+        bad = sum(int(row[2]) + int(row[3]) for row in synthesis)
+        if is_good:
+            passed += max(good, 1)
+        else:
+            passed += good
+            failed += max(bad, 1)
+    return passed, failed
+
+
+def run_suites(run):
+    full = run.options.full
+    chosen = run.options.suite
+    wants = (lambda name: not chosen or name in chosen)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    if wants("check"):
+        run.check()
+    if wants("unit") and run.build("dev"):
+        run.ctest("unit dev", "dev", "unit")
+        run.ctest("sim dev", "dev", "sim", {"DAVIT_SIM_FULL": "1"} if full else None)
+    if wants("asan") and run.build("asan"):
+        run.ctest("unit asan", "asan", "unit")
+        run.ctest("sim asan", "asan", "sim")
+    if wants("race") and run.build("tsan"):
+        run.ctest("race tsan", "tsan", "race")
+    if wants("fuzz") and run.build("fuzz"):
+        run.ctest("fuzz", "fuzz", "fuzz")
+        if full:
+            run.fuzz_long(60)
+    if wants("layers") and run.build("layers"):
+        run.ctest("layers", "layers", "layers")
+        if full:
+            run.ctest("unit layers", "layers", "unit")
+    if wants("e2e") and run.build("release"):
+        if full:
+            run.ctest("unit release", "release", "unit")
+        run.pytest("e2e", ROOT / "tests" / "e2e",
+                   {"DAVIT_E2E_BIN": str(BUILD / "release" / "bin"),
+                    **({"DAVIT_E2E_FULL": "1"} if full else {})})
+
+
+def main():
+    suites = ["check", "unit", "asan", "race", "fuzz", "layers", "e2e"]
+    parser = argparse.ArgumentParser(
+        prog="scripts/test", description="Builds every way and runs every test.",
+        epilog="Exit code 0 if nothing failed, 1 otherwise, 130 when interrupted.")
+    parser.add_argument("--full", action="store_true",
+                        help="whole matrices: all simulation seeds, a minute for each fuzz target, "
+                             "unit tests of every preset, every end-to-end combination")
+    parser.add_argument("suite", nargs="*", metavar="SUITE",
+                        help=f"only these: {' '.join(suites)}")
+    options = parser.parse_args()
+    for suite in options.suite:
+        if suite not in suites:
+            parser.error(f"no suite {suite!r}; there are {' '.join(suites)}")
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    run = Run(options)
+    code = 0
+    try:
+        run_suites(run)
+    except Interrupted as reason:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        print(f"interrupted by {reason}", flush=True)
+        run.failed += 1
+        code = 130
+    left = end_descendants()
+    if left and code == 0:
+        run.report(f"{left} processes left behind", 0, 1, time.monotonic())
+    print(f"{run.passed} passed, {run.failed} failed", flush=True)
+    return code or int(run.failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
