@@ -66,6 +66,7 @@ struct dv_bus_entry {
     struct dv_bus_entry *newer;
     struct dv_bus_host *host;
     struct dv_bus_waiter *spawner;
+    struct dv_error *start_error; /* for the spawner, when the address is free again */
     struct dv_bus_waiter *stoppers;
     int64_t sent;
     int64_t received; /* as of the last figures */

@@ -172,11 +172,15 @@ void dv_bus_on_ending(struct dv_bus *bus, const struct dv_cell_ending *ending)
 static void free_address(struct dv_bus *bus, struct dv_bus_entry *entry)
 {
     struct dv_bus_waiter *stoppers = dv_steal(&entry->stoppers);
+    struct dv_bus_waiter *spawner = dv_steal(&entry->spawner);
+    dv_autofree struct dv_error *start_error = dv_steal(&entry->start_error);
     struct dv_bus_host *host = entry->host;
     dv_bus_drop_rows(bus, entry);
     dv_bus_remove(bus, entry);
     leave_host(bus, host);
     dv_bus_waiters_answer(bus, &stoppers, DV_KIND_done, NULL);
+    if (start_error)
+        dv_bus_waiters_refuse(bus, &spawner, start_error);
 }
 
 void dv_bus_on_started(struct dv_bus *bus, const struct dv_cell_started *started)
@@ -184,17 +188,18 @@ void dv_bus_on_started(struct dv_bus *bus, const struct dv_cell_started *started
     struct dv_bus_entry *entry = dv_bus_find(bus, started->address);
     if (!entry)
         return;
-    struct dv_bus_waiter *spawner = dv_steal(&entry->spawner);
     if (!started->failure) {
         if (entry->state == DV_ENTRY_STARTING)
             entry->state = DV_ENTRY_LIVE;
-        dv_bus_waiters_answer(bus, &spawner, DV_KIND_done, NULL);
+        dv_bus_waiters_answer(bus, &entry->spawner, DV_KIND_done, NULL);
         return;
     }
-    if (!spawner)
+    if (!entry->spawner)
         dv_log(DV_LOG_WARN, "bus: %s", started->failure->text);
-    free_address(bus, entry);
-    dv_bus_waiters_answer(bus, &spawner, DV_KIND_failure, started->failure);
+    /* Its mailbox may hold messages: it ends like any other cell, then the spawner is told. */
+    entry->start_error = dv_need(malloc(sizeof(*entry->start_error)));
+    dv_failure_to_error(started->failure, entry->start_error);
+    begin_end(bus, entry);
 }
 
 void dv_bus_on_ended(struct dv_bus *bus, const struct dv_cell_ended *ended)

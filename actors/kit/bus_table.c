@@ -78,5 +78,6 @@ void dv_bus_remove(struct dv_bus *bus, struct dv_bus_entry *entry)
         free(waiter);
     }
     free(entry->spawner);
+    free(entry->start_error);
     free(entry);
 }

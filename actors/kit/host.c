@@ -158,12 +158,13 @@ void dv_host_done(struct dv_host *host)
     dv_packer_done(&host->packer);
 }
 
+/* A cell that failed to start is gone already; the bus still has to know that nothing more comes.
+ */
 static void stop_cell(struct dv_host *host, const struct dv_cell_stop_cmd *cmd)
 {
     struct dv_cell *cell = find_cell(host, cmd->address);
-    if (!cell)
-        return;
-    end_cell(cell);
+    if (cell)
+        end_cell(cell);
     struct dv_cell_ended ended = {.address = cmd->address};
     tell_bus(host, DV_KIND_cell_ended, &ended);
 }

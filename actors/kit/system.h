@@ -70,5 +70,5 @@ int64_t dv_sim_next_timer_ns(const struct dv_system *system);
  * number of steps. */
 size_t dv_sim_run_until(struct dv_system *system, int64_t monotonic_ns);
 /* An outside message loss: the cell of that address gets nothing until `monotonic_ns` (a slow
- * worker, a stuck session). */
+ * worker, a stuck session), nor do the cells that share its host. */
 void dv_sim_delay(struct dv_system *system, const char *address, int64_t monotonic_ns);

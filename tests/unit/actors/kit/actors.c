@@ -80,7 +80,9 @@ static int on_start(struct dv_cell *cell, const void *start, struct dv_error *er
     state->seen = DV_BUF_INIT(1 << 20);
     state->fired = DV_BUF_INIT(1 << 10);
     state->pipe[0] = state->pipe[1] = -1;
-    if (strcmp(cmd->id, "fail") == 0)
+    if (strcmp(cmd->id, "gatefail") == 0)
+        wait_gate(cell);
+    if (strcmp(cmd->id, "run") != 0)
         return dv_error_set(err, DV_ERR_CORRUPT, "it was told so");
     return 0;
 }
@@ -259,7 +261,8 @@ static int do_to(struct dv_cell *cell,
         flood(cell, cmd, to, request);
         wait_gate(cell);
     } else if (strcmp(verb, "spawn") == 0) {
-        dv_spawn(cell, to, "test_container", &told, 5000, pass_on, dv_steal(request));
+        dv_spawn(cell, to, cmd->pid == 2 ? "test_service" : "test_container", &told, 5000, pass_on,
+                 dv_steal(request));
     } else if (strcmp(verb, "stop") == 0) {
         dv_stop_cell(cell, to, 5000, pass_on, dv_steal(request));
     } else if (strcmp(verb, "hand") == 0) {

@@ -19,7 +19,8 @@
  * `note` that came} note         counts timers       sets three timers, cancels the middle one,
  * answers cells{order of firing} gate         waits until the test opens the gate (threads only)
  *   end          answers done, then ends itself
- *   spawn X, stop X    starts or stops a cell of this type
+ *   spawn X how  starts a cell, a service if the number is 2; how: run, fail, gatefail
+ *   stop X       ends it
  *   trace        copies of all messages on (1) or off; they count as notes
  *   watch        watches the read end of a pipe; `poke` writes; answered with missed{byte}
  */

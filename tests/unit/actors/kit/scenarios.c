@@ -12,8 +12,8 @@
 #define HOSTS    3
 #define NS_PER_S INT64_C(1000000000)
 
-/* A container's mailbox: its own mark and the bus's. libzmq tells the sender of room only after half
- * of it was read, so fewer may fit. */
+/* A container's mailbox: its own mark and the bus's. libzmq tells the sender of room only after
+ * half of it was read, so fewer may fit. */
 #define MAILBOX     65
 #define MAILBOX_MIN 32
 
@@ -329,6 +329,22 @@ static void failed_start_is_told(struct scenario_run *run)
            err.text);
 }
 
+static void mailbox_of_a_failed_start_is_undeliverable(struct scenario_run *run)
+{
+    char text[TEST_TEXT];
+    int counts[3];
+    expect(run, "b", "post a spawn x gatefail", 2, 60000, "done");
+    expect(run, "b", "ask a echo", 1, 60000, "missed 1");
+    expect(run, "b", "post c flood x", 1000, 60000, "done");
+    expect(run, "b", "ask c echo", 1, 60000, "missed 1");
+    let_go(run, "x");
+    expect_soon(run, "a", "seen", "CORRUPT", text);
+    flood_result(run, "c", counts);
+    EXPECT(counts[2] == 1000, "%d %d %d", counts[0], counts[1], counts[2]);
+    need_spawn(run, "x");
+    expect(run, "x", "echo", 1, 0, "missed 1");
+}
+
 static void containers_share_hosts(struct scenario_run *run)
 {
     char address[8] = "d0";
@@ -416,6 +432,7 @@ const struct scenario scenarios[] = {
     SCENARIO(cell_ends_itself),
     SCENARIO(mailbox_of_an_ended_cell_is_undeliverable),
     SCENARIO(failed_start_is_told),
+    SCENARIO(mailbox_of_a_failed_start_is_undeliverable),
     SCENARIO(containers_share_hosts),
     SCENARIO(timers_fire_in_order),
     SCENARIO(ready_descriptor_is_told),
