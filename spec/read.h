@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * JSON to structs by the rows of spec/map.h, in the API's shape or the record's. Private to spec/.
+ */
+#include "base/arena.h"
+#include "base/error.h"
+#include "spec/map.h"
+
+#include "json/json.h"
+#include <stdbool.h>
+
+#define SPEC_WARNINGS_MAX 32
+
+enum spec_shape {
+    SPEC_API,
+    SPEC_RECORD,
+};
+
+struct spec_reader {
+    enum spec_shape shape;
+    struct dv_arena *arena;
+    struct dv_error *err;
+    char *warnings[SPEC_WARNINGS_MAX]; /* unknown keys, in the arena */
+    size_t warning_count;
+};
+
+/* Fills *body, a zeroed struct of the map's schema, from `object`. `path` names the object in
+ * errors
+ * ("config"), "" for the top. Absent and null members leave their field as it is. */
+int spec_read(struct spec_reader *reader,
+              const struct spec_map *map,
+              const struct dv_json *object,
+              const char *path,
+              void *body);
+
+/* Notes members of `object` that no row of the maps knows. `maps` ends with NULL. */
+void spec_note_unknown(struct spec_reader *reader,
+                       const struct spec_map *const *maps,
+                       const struct dv_json *object,
+                       const char *path);
+
+/* INVALID "path: rule" with the text made by the format. */
+int spec_bad(struct dv_error *err, const char *path, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The member of `object` at a path with dots. */
+const struct dv_json *spec_at(const struct dv_json *object, const char *path);
+
+/* Whether `number` is one of the two defaults that the API documents for "not given". */
+bool spec_is_sentinel(double number);

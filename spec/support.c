@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fields that are documented and not enforced yet: refused by name, never ignored. */
+#include "spec/rules.h"
+
+int dv_spec_check_support(const struct dv_container_record *record, struct dv_error *err)
+{
+    const struct dv_container_spec *spec = record->spec;
+    const struct {
+        const char *key;
+        bool is_used;
+    } fields[] = {
+        {"privileged", spec->is_privileged},
+        {"extraHosts", spec->extra_hosts.count > 0},
+        {"extraCapabilities", spec->extra_capabilities.count > 0},
+        {"openStdin", spec->open_stdin},
+        {"tty", spec->tty},
+        {"decryption", spec->decryption != NULL},
+        {"devices", spec->devices.count > 0},
+        {"portMappings", spec->port_mappings.count > 0},
+        {"resources", spec->resources != NULL},
+        {"hooks", spec->hooks.count > 0},
+    };
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        if (fields[i].is_used)
+            return dv_error_set(err, DV_ERR_UNSUPPORTED, "config.%s is not supported yet",
+                                fields[i].key);
+    return 0;
+}
