@@ -113,31 +113,30 @@ Test(manifest, without_a_type_the_document_decides)
                           "{\"os\":\"" os "\",\"architecture\":\"" arch "\"" variant "}}"
 #define INDEX(entries) "{\"schemaVersion\":2,\"manifests\":[" entries "]}"
 
-static const char all_arms[] =
-    INDEX(
-        ENTRY("0005", "linux", "arm", ",\"variant\":\"v5\"") "," ENTRY("0007", "linux", "arm", ",\"variant\":\"v7\"") "," ENTRY(
-            "0006",
-            "linux",
-            "arm",
-            ",\"variant\":\"v6\"") "," ENTRY("0008",
-                                             "linux",
-                                             "arm64",
-                                             ",\"variant\":\"v8\"") "," ENTRY("0a64",
-                                                                              "linux",
-                                                                              "amd64",
-                                                                              "") "," ENTRY("3a64",
-                                                                                            "linux",
-                                                                                            "amd64",
-                                                                                            ",\"var"
-                                                                                            "iant\""
-                                                                                            ":\"v3"
-                                                                                            "\"") "," ENTRY("0a65",
-                                                                                                            "windows",
-                                                                                                            "amd64",
-                                                                                                            "") "," ENTRY("ffff",
-                                                                                                                          "unknown",
-                                                                                                                          "unknown",
-                                                                                                                          ""));
+static const char all_arms[] = INDEX(
+    ENTRY("0005", "linux", "arm", ",\"variant\":\"v5\"") "," ENTRY("0007", "linux", "arm", ",\"variant\":\"v7\"") "," ENTRY(
+        "0006",
+        "linux",
+        "arm",
+        ",\"variant\":\"v6\"") "," ENTRY("0008",
+                                         "linux",
+                                         "arm64",
+                                         ",\"variant\":\"v8\"") "," ENTRY("0a64",
+                                                                          "linux",
+                                                                          "amd64",
+                                                                          "") "," ENTRY("3a64",
+                                                                                        "linux",
+                                                                                        "amd64",
+                                                                                        ",\"var"
+                                                                                        "iant\""
+                                                                                        ":\"v3"
+                                                                                        "\"") "," ENTRY("0a65",
+                                                                                                        "windows",
+                                                                                                        "amd64",
+                                                                                                        "") "," ENTRY("ffff",
+                                                                                                                      "unknown",
+                                                                                                                      "unknown",
+                                                                                                                      ""));
 
 static const struct {
     const char *json;
