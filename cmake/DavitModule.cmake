@@ -106,8 +106,9 @@ function(dv_unit_test name)
     list(REMOVE_DUPLICATES T_USES)
     dv_use(test_${name} ${T_USES})
     target_link_libraries(test_${name} PRIVATE dv_lib_criterion)
-    # Criterion finds its tests in a section that nothing refers to.
-    target_link_options(test_${name} PRIVATE -Wl,--no-gc-sections)
+    # Criterion finds its tests in a section that nothing refers to. As a library, this comes after the
+    # option that it takes back.
+    target_link_libraries(test_${name} PRIVATE -Wl,--no-gc-sections)
     target_include_directories(test_${name} PRIVATE ${DAVIT_LINKS}/support)
     foreach(library IN LISTS T_LIBRARIES)
         target_link_libraries(test_${name} PRIVATE dv_lib_${library})
