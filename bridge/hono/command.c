@@ -2,7 +2,6 @@
 #include "bridge/hono/command.h"
 
 #include "base/sha256.h"
-#include "bridge/ditto/reply.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "bridge/ditto/envelope.h"
+#include "bridge/ditto/reply.h"
 #include "bridge/hono/topic.h"
 #include "messages/messages.h"
 

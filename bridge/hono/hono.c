@@ -2,7 +2,6 @@
 #include "bridge/hono/hono.h"
 
 #include "base/log.h"
-#include "bridge/ditto/reply.h"
 #include "bridge/ditto/twin.h"
 #include "bridge/hono/command.h"
 #include "bridge/hono/session.h"
