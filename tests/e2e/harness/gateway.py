@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""davit-monitor and davitd of one test, with everything they own below the test's directory."""
+import json
+import os
+import pathlib
+
+from .world import wait_for
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+def programs(program="davitd"):
+    """The folder of the programs under test."""
+    chosen = os.environ.get("DAVIT_E2E_BIN")
+    folders = [pathlib.Path(chosen)] if chosen else \
+        [ROOT / "build" / preset / "bin" for preset in ("release", "dev")]
+    for folder in folders:
+        if (folder / program).exists():
+            return folder
+    raise AssertionError(f"{program} is not built in {', '.join(map(str, folders))}: run "
+                         "cmake --preset dev && cmake --build --preset dev")
+
+
+class Gateway:
+    def __init__(self, world, broker, registries=(), settings=None, start=True):
+        self._world = world
+        self._bin = programs()
+        self.home = world.directory / "home"
+        self.run = world.directory / "run"
+        self.home.mkdir()
+        self.run.mkdir()
+        self.config_file = world.directory / "config.json"
+        self.config = self._default_config(broker, registries)
+        for section, values in (settings or {}).items():
+            self.config.setdefault(section, {}).update(values)
+        self.monitor = None
+        self.daemon = None
+        self._starts = 0
+        if start:
+            self.start_monitor()
+            self.start_daemon()
+
+    def _default_config(self, broker, registries):
+        return {
+            "log": {"log_file": "", "log_level": "DEBUG"},
+            "manager": {"home_dir": str(self.home), "exec_root_dir": str(self.run)},
+            "containers": {"home_dir": str(self.home), "exec_root_dir": str(self.run),
+                           "insecure_registries": [*registries]},
+            "network": {"home_dir": str(self.home), "exec_root_dir": str(self.run)},
+            "things": {"home_dir": str(self.home)},
+            "deployment": {"enable": False},
+            "connection": {"broker_url": broker.url},
+            "davit": {"run_dir": str(self.run), "cgroup_parent": self._world.cgroup_parent},
+        }
+
+    def start_monitor(self):
+        self._starts += 1
+        self.monitor = self._world.start(f"davit-monitor-{self._starts}",
+                                         [self._bin / "davit-monitor", "--run-dir", self.run])
+        return self.monitor
+
+    def start_daemon(self):
+        self._starts += 1
+        self.config_file.write_text(json.dumps(self.config, indent=1))
+        self.daemon = self._world.start(f"davitd-{self._starts}",
+                                        [self._bin / "davitd", "--cfg-file", self.config_file])
+        return self.daemon
+
+    def wait_ready(self, peer, broker, subscriptions=1, timeout_s=20):
+        """Features are published and commands subscribed, `subscriptions` times in all."""
+        pattern = f"command//{peer.thing}/req/#"
+        wait_for(lambda: broker.subscriptions(pattern) >= subscriptions or
+                 not self.daemon.is_running, timeout_s, "davitd subscribes to its commands")
+        assert self.daemon.is_running, self.daemon.text()
+
+    def command(self, *arguments):
+        """Runs the davit command against this gateway; (exit code, standard output)."""
+        import subprocess
+        result = subprocess.run([str(self._bin / "davit"), "--run-dir", str(self.run), *arguments],
+                                capture_output=True, text=True, timeout=30)
+        return result.returncode, result.stdout + result.stderr
+
+    def log_records(self, container):
+        """The json-file log of a container, with its rotated files, oldest first."""
+        folder = self.home / "containers" / container
+        files = sorted(folder.glob("json.log*"), reverse=True)
+        records = []
+        for file in files:
+            for line in file.read_text(errors="replace").splitlines():
+                try:
+                    records.append(json.loads(line))
+                except json.JSONDecodeError:
+                    pass  # the line being written
+        return records
+
+    def output(self, container):
+        return "".join(record.get("log", "") for record in self.log_records(container))

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes, namespaces and what they may leave behind.
+
+A World is entered once by the process of one test: it becomes a subreaper in network and mount
+namespaces of its own, so everything the test starts is found among its descendants, its mounts and
+its links. close() ends and removes what is left and says what that was.
+"""
+import contextlib
+import ctypes
+import os
+import pathlib
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_PR_SET_CHILD_SUBREAPER = 36
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWNET = 0x40000000
+_MS_REC = 0x4000
+_MS_SLAVE = 1 << 19
+_MS_SHARED = 1 << 20
+_MNT_DETACH = 2
+# Not /tmp: that may be a tmpfs, which cannot hold every attribute of an image.
+DIRECTORY = pathlib.Path("/var/tmp")
+CGROUP_ROOT = pathlib.Path("/sys/fs/cgroup")
+
+
+def _check(result, what):
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def become_subreaper():
+    _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+
+
+def enter_namespaces():
+    """Own mount and network namespace; mounts are shared among themselves as on a usual host, but
+    nothing goes out."""
+    _check(_libc.unshare(_CLONE_NEWNS | _CLONE_NEWNET), "unshare (root is needed)")
+    _check(_libc.mount(None, b"/", None, _MS_REC | _MS_SLAVE, None), "mount --make-rslave /")
+    _check(_libc.mount(None, b"/", None, _MS_REC | _MS_SHARED, None), "mount --make-rshared /")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def wait_for(condition, timeout_s, what):
+    """The first true value of condition(); fails naming `what`."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what}")
+        time.sleep(0.01)
+
+
+def parents():
+    """Parent, state and name of every process, by pid."""
+    found = {}
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text(errors="replace")
+        except OSError:
+            continue
+        fields = text[text.rindex(")") + 2:].split()
+        name = text[text.index("(") + 1:text.rindex(")")]
+        found[int(stat.parent.name)] = (int(fields[1]), fields[0], name)
+    return found
+
+
+def descendants(root):
+    """Living processes below `root` as {pid: name}."""
+    table = parents()
+    found, queue = {}, [root]
+    while queue:
+        above = queue.pop()
+        for pid, (parent, state, name) in table.items():
+            if parent == above:
+                queue.append(pid)
+                if state != "Z":
+                    found[pid] = name
+    return found
+
+
+def reap_zombies(known=()):
+    """Waits for orphans that were given to us; children that a Process object owns are its own."""
+    for pid, (parent, state, _) in parents().items():
+        if parent == os.getpid() and state == "Z" and pid not in known:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+def mount_points():
+    lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+    return [line.split()[4] for line in lines]
+
+
+def links():
+    result = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True)
+    return [line.split(":")[1].strip().split("@")[0] for line in result.stdout.splitlines()]
+
+
+def cgroups(name):
+    """Directories of that name in every hierarchy, deepest first, with all below them."""
+    tops = [CGROUP_ROOT / name] + [hierarchy / name for hierarchy in CGROUP_ROOT.iterdir()
+                                   if hierarchy.is_dir()]
+    found = []
+    for top in tops:
+        if top.is_dir():
+            found += [pathlib.Path(folder) for folder, _, _ in os.walk(top, topdown=False)]
+    return found
+
+
+class Process:
+    """A program of the test; its output goes to a file that a failing test shows."""
+
+    def __init__(self, world, name, arguments, environment=None, working_directory=None):
+        self.name = name
+        self.log = world.directory / f"{name}.out"
+        self._file = open(self.log, "ab")
+        self._process = subprocess.Popen(
+            [str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=self._file,
+            stderr=self._file, start_new_session=True, cwd=working_directory or world.directory,
+            env={**os.environ, **(environment or {})})
+        world.processes.append(self)
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    @property
+    def is_running(self):
+        return self._process.poll() is None
+
+    def signal(self, number):
+        if self.is_running:
+            self._process.send_signal(number)
+
+    def wait(self, timeout_s):
+        return self._process.wait(timeout_s)
+
+    def kill(self):
+        """kill -9 and wait."""
+        self.signal(signal.SIGKILL)
+        self._process.wait(10)
+
+    def stop(self, timeout_s=20):
+        """SIGTERM and wait; returns the exit code."""
+        self.signal(signal.SIGTERM)
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not end within {timeout_s} s of SIGTERM")
+        finally:
+            self._file.close()
+
+    def text(self):
+        return self.log.read_text(errors="replace")
+
+
+def unique_name():
+    return f"davit-test-{secrets.token_hex(4)}"
+
+
+def remove_cgroups(unique):
+    for path in cgroups(unique):
+        with contextlib.suppress(OSError):
+            path.rmdir()
+
+
+class World:
+    """`unique` names everything that has a name outside of the namespaces."""
+
+    def __init__(self, name, unique=None):
+        self.unique = unique or unique_name()
+        self.directory = DIRECTORY / self.unique
+        self.directory.mkdir(mode=0o700)
+        self.name = name
+        self.cgroup_parent = f"/{self.unique}"
+        self.processes = []
+        self._closers = []
+        self._mounts = mount_points()
+        self._links = links()
+
+    def defer(self, function):
+        """Called by close(), last first."""
+        self._closers.append(function)
+
+    def start(self, name, arguments, **options):
+        return Process(self, name, arguments, **options)
+
+    def logs(self):
+        """What the programs said, for the report of a failed test."""
+        parts = []
+        for log in sorted(self.directory.rglob("*.out")) + sorted(self.directory.rglob("*.log")):
+            text = log.read_text(errors="replace")
+            if text:
+                parts.append(f"--- {log.relative_to(self.directory)}\n{text[-8000:]}")
+        return "\n".join(parts)
+
+    def leftovers(self):
+        """What a test has not given back, after its own programs have been stopped."""
+        own = {process.pid for process in self.processes}
+        reap_zombies(own)
+        found = [f"process {pid} ({name})" for pid, name in descendants(os.getpid()).items()]
+        found += [f"mount {point}" for point in mount_points() if point not in self._mounts]
+        found += [f"link {link}" for link in links() if link not in self._links]
+        found += [f"cgroup {path}" for path in cgroups(self.unique)]
+        return found
+
+    def close(self):
+        """Stops the test's programs, newest first, then returns what was left and removes it."""
+        for closer in reversed(self._closers):
+            closer()
+        for process in reversed(self.processes):
+            if process.is_running:
+                process.signal(signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(15)
+            if process.is_running:
+                process.kill()
+        # The kernel takes its time to end what was just signalled.
+        deadline = time.monotonic() + 5
+        left = self.leftovers()
+        while left and time.monotonic() < deadline:
+            time.sleep(0.05)
+            left = self.leftovers()
+        self.remove_all()
+        return left
+
+    def remove_all(self):
+        deadline = time.monotonic() + 10
+        while (below := descendants(os.getpid())) and time.monotonic() < deadline:
+            for pid in below:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
+            reap_zombies()
+        for point in reversed(mount_points()):
+            if point not in self._mounts:
+                _libc.umount2(point.encode().decode("unicode_escape").encode(), _MNT_DETACH)
+        remove_cgroups(self.unique)
+        shutil.rmtree(self.directory, ignore_errors=True)
