@@ -12,11 +12,19 @@
 #include <criterion/criterion.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+
+/* A sanitizer needs more for its own. */
+#if defined(__SANITIZE_ADDRESS__)
+#define STACK_BYTES (1U << 20)
+#else
+#define STACK_BYTES (128U << 10)
+#endif
 
 #define GW1    "org.example:gw1:edge:containers"
 #define GW2    "org.example:gw2:edge:containers"
@@ -49,10 +57,21 @@ static void connect_peer(void)
     dv_mqtt_peer_subscribe(peer, "command/+/+/res/#");
 }
 
+/* The daemon gives every thread a small stack, paho's too. */
+static void shrink_stacks(void)
+{
+    pthread_attr_t small;
+    cr_assert_eq(pthread_attr_init(&small), 0);
+    cr_assert_eq(pthread_attr_setstacksize(&small, STACK_BYTES), 0);
+    cr_assert_eq(pthread_setattr_default_np(&small), 0);
+    pthread_attr_destroy(&small);
+}
+
 static void prepare(const char *broker_config)
 {
+    shrink_stacks();
     broker = dv_mosquitto_start(broker_config);
-    snprintf(url, sizeof(url), "127.0.0.1:%d", dv_mosquitto_port(broker));
+    snprintf(url, sizeof(url), "localhost:%d", dv_mosquitto_port(broker));
     config = DV_HONO_CONFIG_INIT;
     config.broker_url = url;
     config.retry_min_ns = DV_HONO_SECOND_NS / 50;
@@ -491,6 +510,7 @@ Test(hono_session, speaks_the_older_version_to_an_older_broker, .timeout = 60)
     config.broker_url = url;
     begin();
     dv_autoclose int first = accept_connect(listener, &level, 1);
+    cr_expect_geq(first, 0);
     cr_expect_eq(level, 4);
     dv_autoclose int second = accept_connect(listener, &level, 0);
     cr_expect_eq(level, 3);
@@ -513,6 +533,7 @@ Test(hono_session, leaves_a_broker_that_does_not_answer_a_subscription, .timeout
     config.subscribe_timeout_ns = DV_HONO_SECOND_NS / 4;
     begin();
     dv_autoclose int fd = accept_connect(listener, &level, 0);
+    cr_expect_geq(fd, 0);
     const struct dv_link_changed *link = dv_test_session_expect_link(&session, DV_LINK_DOWN);
     cr_expect_not_null(strstr(link->note, "not acknowledged in time"), "%s", link->note);
     dv_test_session_end(&session);
