@@ -63,8 +63,11 @@ static void on_connect_failed(void *context, MQTTAsync_failureData *data)
     } else if (link->tls_text[0]) {
         snprintf(signal.note, sizeof(signal.note), "TLS: %s", link->tls_text);
     } else {
-        const char *text = code > 0 ? strerror(code) : message;
-        snprintf(signal.note, sizeof(signal.note), "%s", text ? text : "cannot be reached");
+        /* paho keeps the errno of a failed connect to itself: with a message the address was
+         * reached, without one not even that. */
+        snprintf(signal.note, sizeof(signal.note), "%s",
+                 message ? "connection refused or broken off; is a broker listening there?"
+                         : "no way there; is the name known and the network up?");
     }
     dv_hono_inbox_signal(link->inbox, &signal);
 }

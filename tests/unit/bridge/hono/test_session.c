@@ -408,6 +408,24 @@ Test(hono_session, says_what_the_broker_has_against_it, .timeout = 60)
     finish();
 }
 
+Test(hono_session, says_that_nobody_listens_or_that_there_is_no_such_host, .timeout = 60)
+{
+    prepare(NULL);
+    dv_mosquitto_kill(broker);
+    begin();
+    const struct dv_link_changed *link = dv_test_session_expect_link(&session, DV_LINK_DOWN);
+    cr_expect_not_null(strstr(link->note, "refused"), "%s", link->note);
+    cr_expect_not_null(strstr(link->note, "next try in"), "%s", link->note);
+    dv_test_session_end(&session);
+
+    session = (struct dv_test_session){0};
+    config.broker_url = "no-such-host.invalid";
+    begin();
+    link = dv_test_session_expect_link(&session, DV_LINK_DOWN);
+    cr_expect_not_null(strstr(link->note, "name known"), "%s", link->note);
+    finish();
+}
+
 Test(hono_session, payload_over_the_limit_is_answered_by_its_request_id, .timeout = 60)
 {
     come_up();
