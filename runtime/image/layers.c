@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/image/layers.h"
+
+#include "base/durable.h"
+#include "runtime/image/digest.h"
+#include "runtime/image/store_state.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define DIR_MODE      0700
+#define LAYER_MODE    0755
+#define RECORD_MODE   0600
+#define ID_FIRST      12
+#define ID_STEP       4
+#define ID_LONGEST    (DV_LAYER_ID_SIZE - 1)
+#define REASON_MAX    400
+#define ARGUMENTS_MAX 20
+#define NUMBER_SIZE   24
+
+const char *dv_layers_dir(const struct dv_image_store *store)
+{
+    return store->layers_dir;
+}
+
+/* ---- ids ---- */
+
+__attribute__((format(printf, 3, 4))) static int
+make_path(char path[PATH_MAX], struct dv_error *err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(path, PATH_MAX, format, args);
+    va_end(args);
+    if (n < 0 || n >= PATH_MAX)
+        return dv_error_set(err, DV_ERR_LIMIT, "path of a layer is too long");
+    return 0;
+}
+
+static bool has_dir(const struct dv_image_store *store, const char *id)
+{
+    char path[PATH_MAX];
+    struct stat info;
+    return make_path(path, NULL, "%s/%s", store->layers_dir, id) == 0 && lstat(path, &info) == 0 &&
+           S_ISDIR(info.st_mode);
+}
+
+enum owner { OWNER_NONE, OWNER_THIS, OWNER_OTHER };
+
+static int owner_of(const struct dv_image_store *store,
+                    const char *id,
+                    const char *diff_id,
+                    enum owner *ret,
+                    struct dv_error *err)
+{
+    char path[PATH_MAX];
+    struct dv_error cause = DV_ERROR_INIT;
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_DIGEST_SIZE);
+    int r = make_path(path, err, "%s/%s", store->ids_dir, id);
+    if (r < 0)
+        return r;
+    r = dv_file_read(path, &text, &cause);
+    if (r < 0 && cause.class != DV_ERR_NOT_FOUND && cause.class != DV_ERR_LIMIT)
+        return dv_error_set(err, cause.class, "layer %s: %s", id, cause.text);
+    if (r < 0 && cause.class == DV_ERR_NOT_FOUND)
+        *ret = OWNER_NONE;
+    else
+        *ret = r == 0 && text.data && strcmp(text.data, diff_id) == 0 ? OWNER_THIS : OWNER_OTHER;
+    return 0;
+}
+
+/* The id that the layer has or will have, and whether it is there. A directory without a record
+ * belongs to nobody we know, so its id is not used either. */
+static int resolve(const struct dv_image_store *store,
+                   const char *diff_id,
+                   char ret_id[DV_LAYER_ID_SIZE],
+                   bool *ret_is_there,
+                   struct dv_error *err)
+{
+    if (!diff_id || !dv_digest_is_valid(dv_str_of(diff_id)))
+        return dv_error_set(err, DV_ERR_INVALID, "'%.140s' is no diff id", diff_id ? diff_id : "");
+    struct dv_str hex = dv_digest_hex(diff_id);
+    for (int len = ID_FIRST; len <= ID_LONGEST; len += ID_STEP) {
+        char id[DV_LAYER_ID_SIZE];
+        enum owner owner = OWNER_NONE;
+        (void)snprintf(id, sizeof(id), "%.*s", len, hex.data);
+        int r = owner_of(store, id, diff_id, &owner, err);
+        if (r < 0)
+            return r;
+        bool is_there = has_dir(store, id);
+        if (owner == OWNER_THIS || (owner == OWNER_NONE && !is_there)) {
+            memcpy(ret_id, id, sizeof(id));
+            *ret_is_there = is_there;
+            return 0;
+        }
+    }
+    return dv_error_set(err, DV_ERR_FAILED, "layer %s: all its short ids are taken", diff_id);
+}
+
+int dv_layers_find(struct dv_image_store *store,
+                   const char *diff_id,
+                   char ret_id[DV_LAYER_ID_SIZE],
+                   struct dv_error *err)
+{
+    char id[DV_LAYER_ID_SIZE];
+    bool is_there = false;
+    int r = resolve(store, diff_id, id, &is_there, err);
+    if (r < 0)
+        return r;
+    if (!is_there)
+        return dv_error_set(err, DV_ERR_NOT_FOUND, "layer %s is not unpacked", diff_id);
+    memcpy(ret_id, id, sizeof(id));
+    return 0;
+}
+
+int dv_layers_chain(struct dv_image_store *store,
+                    char *const *diff_ids,
+                    size_t count,
+                    struct dv_arena *arena,
+                    struct dv_texts *ret,
+                    struct dv_error *err)
+{
+    struct dv_texts chain = {.items = dv_arena_array(arena, count + 1, sizeof(char *))};
+    if (!chain.items)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "layers: out of memory");
+    for (size_t i = count; i-- > 0;) {
+        char id[DV_LAYER_ID_SIZE];
+        int r = dv_layers_find(store, diff_ids[i], id, err);
+        if (r < 0)
+            return r;
+        bool is_known = false;
+        for (size_t k = 0; k < chain.count && !is_known; k++)
+            is_known = strcmp(chain.items[k], id) == 0;
+        if (is_known)
+            continue;
+        chain.items[chain.count] = dv_arena_strdup(arena, id);
+        if (!chain.items[chain.count++])
+            return dv_error_set(err, DV_ERR_NO_MEMORY, "layers: out of memory");
+    }
+    *ret = chain;
+    return 0;
+}
+
+/* ---- unpack ---- */
+
+int dv_layers_prepare(struct dv_image_store *store, struct dv_error *err)
+{
+    int r = dv_dir_make(store->ids_dir, DIR_MODE, err);
+    if (r == 0)
+        r = dv_tree_remove(store->staging_dir, err);
+    if (r == 0)
+        r = dv_dir_make(store->staging_dir, DIR_MODE, err);
+    return r;
+}
+
+static int stage_path(struct dv_image_store *store,
+                      const char *name,
+                      char path[PATH_MAX],
+                      struct dv_error *err)
+{
+    pthread_mutex_lock(&store->layers_lock);
+    unsigned long number = ++store->staged;
+    pthread_mutex_unlock(&store->layers_lock);
+    return make_path(path, err, "%s/%s-%lu", store->staging_dir, name, number);
+}
+
+/* davit-unpack says its reason in one line; what is not printable is not repeated. */
+static void reason_of(const struct dv_launch_result *result, char reason[REASON_MAX])
+{
+    size_t len = strcspn(result->stderr_text, "\n");
+    if (len >= REASON_MAX)
+        len = REASON_MAX - 1;
+    memcpy(reason, result->stderr_text, len);
+    reason[len] = '\0';
+    for (char *c = reason; *c; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    if (len == 0)
+        (void)snprintf(reason, REASON_MAX, "it gave no reason");
+}
+
+/* Why it failed: a blob that was damaged on disk would fail for ever, so it is removed. */
+static int blame(const struct dv_unpack_job *job,
+                 const char *blob,
+                 const struct dv_launch_result *result,
+                 struct dv_error *err)
+{
+    char reason[REASON_MAX];
+    reason_of(result, reason);
+    struct dv_error cause = DV_ERROR_INIT;
+    dv_autoclose int fd = open(blob, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && dv_digest_verify_fd(job->digest, fd, &cause) == -DV_ERR_CORRUPT) {
+        (void)unlink(blob);
+        return dv_error_set(err, DV_ERR_CORRUPT,
+                            "unpack layer %s: its blob was damaged on disk and is removed; pull "
+                            "the image again",
+                            job->digest);
+    }
+    return dv_error_set(err, DV_ERR_FAILED, "unpack layer %s: %s (exit code %d)", job->digest,
+                        reason, result->exit_code);
+}
+
+static int run_unpack(struct dv_image_store *store,
+                      const struct dv_unpack_job *job,
+                      struct dv_launcher *launcher,
+                      const char *blob,
+                      const char *directory,
+                      struct dv_error *err)
+{
+    char bytes[NUMBER_SIZE], entries[NUMBER_SIZE];
+    const char *argv[ARGUMENTS_MAX] = {
+        store->unpack_program, "--blob",    blob,         "--digest", job->digest, "--media-type",
+        job->media_type,       "--diff-id", job->diff_id, "--dir",    directory};
+    size_t count = 11;
+    if (store->layer_bytes_max > 0) {
+        (void)snprintf(bytes, sizeof(bytes), "%lld", (long long)store->layer_bytes_max);
+        argv[count++] = "--max-bytes";
+        argv[count++] = bytes;
+    }
+    if (store->layer_entries_max > 0) {
+        (void)snprintf(entries, sizeof(entries), "%lld", (long long)store->layer_entries_max);
+        argv[count++] = "--max-entries";
+        argv[count++] = entries;
+    }
+    static const char *const no_environment[] = {NULL};
+    struct dv_launch launch = {
+        .argv = argv, .envp = no_environment, .timeout_ms = (int)job->timeout_ms};
+    dv_autofree struct dv_launch_result *result = calloc(1, sizeof(*result));
+    if (!result)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "unpack layer %s: out of memory", job->digest);
+    int r = launcher->launch(launcher, &launch, result, err);
+    if (r < 0) {
+        (void)dv_error_prefix(err, "unpack layer %s: ", job->digest);
+        return r;
+    }
+    return result->exit_code == 0 ? 0 : blame(job, blob, result, err);
+}
+
+/* All that was unpacked, not the directory's own entries alone. */
+static int sync_tree(const char *directory, struct dv_error *err)
+{
+    dv_autoclose int fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || syncfs(fd) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "sync '%s'", directory);
+    return 0;
+}
+
+/* The record first: a directory without one would be nobody's. */
+static int publish(struct dv_image_store *store,
+                   const char *diff_id,
+                   const char *staged,
+                   char ret_id[DV_LAYER_ID_SIZE],
+                   struct dv_error *err)
+{
+    char id[DV_LAYER_ID_SIZE], record[PATH_MAX], final[PATH_MAX];
+    bool is_there = false;
+    int r = resolve(store, diff_id, id, &is_there, err);
+    if (r == 0)
+        r = make_path(record, err, "%s/%s", store->ids_dir, id);
+    if (r == 0)
+        r = make_path(final, err, "%s/%s", store->layers_dir, id);
+    if (r == 0)
+        r = dv_durable_replace(record, diff_id, strlen(diff_id), RECORD_MODE, err);
+    if (r < 0)
+        return r;
+    if (renameat2(AT_FDCWD, staged, AT_FDCWD, final, RENAME_NOREPLACE) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "rename '%s' to '%s'", staged, final);
+    r = dv_dir_sync(store->layers_dir, err);
+    if (r == 0)
+        memcpy(ret_id, id, sizeof(id));
+    return r;
+}
+
+static int unpack_staged(struct dv_image_store *store,
+                         const struct dv_unpack_job *job,
+                         struct dv_launcher *launcher,
+                         const char *staged,
+                         char ret_id[DV_LAYER_ID_SIZE],
+                         struct dv_error *err)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(PATH_MAX);
+    char *blob = arena ? dv_image_store_blob_path(store, job->digest, arena) : NULL;
+    if (!blob)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "unpack layer %s: out of memory", job->digest);
+    int r = run_unpack(store, job, launcher, blob, staged, err);
+    if (r == 0)
+        r = sync_tree(staged, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&store->layers_lock);
+    r = publish(store, job->diff_id, staged, ret_id, err);
+    pthread_mutex_unlock(&store->layers_lock);
+    return r;
+}
+
+static int unpack_now(struct dv_image_store *store,
+                      const struct dv_unpack_job *job,
+                      struct dv_launcher *launcher,
+                      char ret_id[DV_LAYER_ID_SIZE],
+                      struct dv_error *err)
+{
+    struct dv_error cause = DV_ERROR_INIT;
+    if (!store->unpack_program)
+        return dv_error_set(err, DV_ERR_STATE, "unpack layer %s: no davit-unpack is configured",
+                            job->digest);
+    int r = dv_image_store_has(store, job->digest, 0, &cause);
+    if (r < 0)
+        return dv_error_set(err, cause.class == DV_ERR_NOT_FOUND ? DV_ERR_STATE : cause.class,
+                            "unpack layer: %s", cause.text);
+    char staged[PATH_MAX];
+    r = stage_path(store, "in", staged, err);
+    if (r < 0)
+        return r;
+    if (mkdir(staged, LAYER_MODE) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "make '%s'", staged);
+    r = unpack_staged(store, job, launcher, staged, ret_id, err);
+    if (r < 0) {
+        /* What cannot be removed now is removed by the next start, which empties staging. */
+        int left = dv_tree_remove(staged, NULL);
+        (void)left;
+    }
+    return r;
+}
+
+static struct timespec deadline_in(int64_t ms)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += (time_t)(ms / 1000);
+    at.tv_nsec += (long)(ms % 1000) * 1000000L;
+    if (at.tv_nsec >= 1000000000L) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000L;
+    }
+    return at;
+}
+
+/* With the lock held: the slot of that diff id, else a free one, else NULL. */
+static const char **slot_of(struct dv_image_store *store, const char *diff_id, bool *ret_is_taken)
+{
+    const char **free_slot = NULL;
+    for (size_t i = 0; i < DV_UNPACKS_MAX; i++) {
+        const char **slot = &store->unpacking[i];
+        if (*slot && strcmp(*slot, diff_id) == 0) {
+            *ret_is_taken = true;
+            return slot;
+        }
+        if (!*slot && !free_slot)
+            free_slot = slot;
+    }
+    *ret_is_taken = false;
+    return free_slot;
+}
+
+/* Waits until nobody else unpacks the layer and takes a slot for it; *ret_slot NULL when it is
+ * there by now. */
+static int take_slot(struct dv_image_store *store,
+                     const struct dv_unpack_job *job,
+                     const char ***ret_slot,
+                     char ret_id[DV_LAYER_ID_SIZE],
+                     struct dv_error *err)
+{
+    struct timespec deadline = deadline_in(job->timeout_ms);
+    for (;;) {
+        bool is_there = false, is_taken = false;
+        int r = resolve(store, job->diff_id, ret_id, &is_there, err);
+        if (r < 0)
+            return r;
+        if (is_there) {
+            *ret_slot = NULL;
+            return 0;
+        }
+        const char **slot = slot_of(store, job->diff_id, &is_taken);
+        if (slot && !is_taken) {
+            *slot = job->diff_id;
+            *ret_slot = slot;
+            return 0;
+        }
+        if (pthread_cond_timedwait(&store->layers_cond, &store->layers_lock, &deadline) != 0)
+            return dv_error_set(err, DV_ERR_TIMED_OUT,
+                                "unpack layer %s: another unpack of it did not end in time",
+                                job->digest);
+    }
+}
+
+int dv_layers_unpack(struct dv_image_store *store,
+                     const struct dv_unpack_job *job,
+                     struct dv_launcher *launcher,
+                     char ret_id[DV_LAYER_ID_SIZE],
+                     struct dv_error *err)
+{
+    const char **slot = NULL;
+    char id[DV_LAYER_ID_SIZE];
+    pthread_mutex_lock(&store->layers_lock);
+    int r = take_slot(store, job, &slot, id, err);
+    pthread_mutex_unlock(&store->layers_lock);
+    if (r < 0)
+        return r;
+    if (slot) {
+        r = unpack_now(store, job, launcher, id, err);
+        pthread_mutex_lock(&store->layers_lock);
+        *slot = NULL;
+        pthread_cond_broadcast(&store->layers_cond);
+        pthread_mutex_unlock(&store->layers_lock);
+    }
+    if (r == 0)
+        memcpy(ret_id, id, sizeof(id));
+    return r;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Unpacked layers: <home>/layers/<id>/, one directory for each diff id, shared by all images as
+ * overlay lower directories (a layer does not depend on what is below it: whiteouts are entries of
+ * its own). The id is the first 12 hexadecimal digits of the diff id, or more when another layer
+ * has these; <home>/layers/ids/<id> holds the whole diff id. A layer is unpacked in
+ * <home>/layers/staging, synced and renamed, so one that is there is complete.
+ *
+ * Any thread; calls block for the disk, dv_layers_unpack for as long as the job says. The same
+ * layer is unpacked once, however many ask for it.
+ */
+#include "base/arena.h"
+#include "base/error.h"
+#include "messages/messages.h"
+#include "runtime/image/store.h"
+#include "runtime/launcher.h"
+
+#include <stddef.h>
+
+#define DV_LAYER_ID_SIZE 65 /* bytes for the longest id and its NUL */
+
+/* The directory that holds the layers; borrowed. */
+const char *dv_layers_dir(const struct dv_image_store *store);
+
+/* The id of an unpacked layer; NOT_FOUND when it is not unpacked. */
+__attribute__((warn_unused_result)) int dv_layers_find(struct dv_image_store *store,
+                                                       const char *diff_id,
+                                                       char ret_id[DV_LAYER_ID_SIZE],
+                                                       struct dv_error *err);
+
+/* Unpacks a stored blob with davit-unpack, unless that was done before. STATE when the blob is not
+ * stored; CORRUPT when it turns out to be damaged, and it is removed then, to be pulled again;
+ * FAILED with davit-unpack's reason; TIMED_OUT. Nothing is left behind on failure. */
+__attribute__((warn_unused_result)) int dv_layers_unpack(struct dv_image_store *store,
+                                                         const struct dv_unpack_job *job,
+                                                         struct dv_launcher *launcher,
+                                                         char ret_id[DV_LAYER_ID_SIZE],
+                                                         struct dv_error *err);
+
+/* The layers of an image, topmost first, each once: a layer that occurs twice shows as its topmost
+ * occurrence only, which overlay wants and which looks the same. NOT_FOUND when one is not
+ * unpacked. */
+__attribute__((warn_unused_result)) int dv_layers_chain(struct dv_image_store *store,
+                                                        char *const *diff_ids,
+                                                        size_t count,
+                                                        struct dv_arena *arena,
+                                                        struct dv_texts *ret,
+                                                        struct dv_error *err);
+
+/* Removes the layers that no stored image and none of the `used` ids needs. Layers of a pull that
+ * is not committed yet belong into `used`. When a stored image cannot be read nothing is removed:
+ * what it needs is not known. */
+__attribute__((warn_unused_result)) int dv_layers_collect(struct dv_image_store *store,
+                                                          const char *const *used,
+                                                          size_t used_count,
+                                                          size_t *ret_removed,
+                                                          struct dv_error *err);
