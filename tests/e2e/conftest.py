@@ -11,7 +11,6 @@ import faulthandler
 import json
 import os
 import pathlib
-import re
 import shutil
 import signal
 import subprocess
@@ -211,10 +210,6 @@ def sleeper(registry):
 
 @pytest.fixture
 def gateway(world, broker, peer, registry):
-    made = Gateway(world, broker, [registry.host])
-    made.wait_ready(peer, broker)
-    yield made
-    # Containers outlive the daemon by design, so the test gives them back itself.
-    if made.daemon.is_running and made.monitor.is_running:
-        for feature in [f for f in peer.twin if re.fullmatch("Container:.*", f)]:
-            peer.ask(feature, "remove", True)
+    made = Gateway(world, broker, peer, [registry.host])
+    made.wait_ready(broker)
+    return made

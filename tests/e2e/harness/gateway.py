@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import subprocess
 
 from .world import wait_for
 
@@ -22,9 +23,12 @@ def programs(program="davitd"):
 
 
 class Gateway:
-    def __init__(self, world, broker, registries=(), settings=None, start=True):
+    """`peer` is asked to remove the containers at the end: they outlive the daemon by design."""
+
+    def __init__(self, world, broker, peer, registries=(), settings=None, start=True):
         self._world = world
         self._bin = programs()
+        self._peer = peer
         self.home = world.directory / "home"
         self.run = world.directory / "run"
         self.home.mkdir()
@@ -39,6 +43,14 @@ class Gateway:
         if start:
             self.start_monitor()
             self.start_daemon()
+        world.defer(self._give_back)
+
+    def _give_back(self):
+        if not (self.daemon and self.daemon.is_running and self.monitor.is_running):
+            return
+        features = [f for f in self._peer.twin if f.startswith("Container:")]
+        for command in [self._peer.send(feature, "remove", True) for feature in features]:
+            self._peer.answer_of(command)
 
     def _default_config(self, broker, registries):
         return {
@@ -66,16 +78,15 @@ class Gateway:
                                         [self._bin / "davitd", "--cfg-file", self.config_file])
         return self.daemon
 
-    def wait_ready(self, peer, broker, subscriptions=1, timeout_s=20):
+    def wait_ready(self, broker, subscriptions=1, timeout_s=20):
         """Features are published and commands subscribed, `subscriptions` times in all."""
-        pattern = f"command//{peer.thing}/req/#"
+        pattern = f"command//{self._peer.thing}/req/#"
         wait_for(lambda: broker.subscriptions(pattern) >= subscriptions or
                  not self.daemon.is_running, timeout_s, "davitd subscribes to its commands")
         assert self.daemon.is_running, self.daemon.text()
 
     def command(self, *arguments):
         """Runs the davit command against this gateway; (exit code, standard output)."""
-        import subprocess
         result = subprocess.run([str(self._bin / "davit"), "--run-dir", str(self.run), *arguments],
                                 capture_output=True, text=True, timeout=30)
         return result.returncode, result.stdout + result.stderr
