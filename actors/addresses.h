@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Addresses of the cells that exist once. Containers are `Container:<id>`, the others that exist
+ * several times are named by dv_address_of().
+ */
+#include "actors/kit/cell.h"
+
+#include <stdio.h>
+
+#define DV_ADDRESS_ROSTER     "roster"
+#define DV_ADDRESS_STORE      "store"
+#define DV_ADDRESS_WORKERS    "workers"
+#define DV_ADDRESS_IMAGE      "image"
+#define DV_ADDRESS_DOWNLOADER "downloader"
+#define DV_ADDRESS_EXITS      "exits"
+#define DV_ADDRESS_FACTORY    "ContainerFactory"
+#define DV_ADDRESS_GATEWAY    "davit"
+#define DV_CONTAINER_PREFIX   "Container:"
+
+struct dv_address {
+    char text[DV_ADDRESS_MAX + 1];
+};
+
+/* "Container:" + id, "worker/" + number and the like. */
+static inline struct dv_address dv_address_of(const char *prefix, const char *suffix)
+{
+    struct dv_address address;
+    snprintf(address.text, sizeof(address.text), "%s%s", prefix, suffix);
+    return address;
+}

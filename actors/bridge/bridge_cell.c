@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/bridge/bridge_cell.h"
+
+#include "actors/addresses.h"
+#include "actors/bridge/outbox.h"
+#include "actors/bridge/repeats.h"
+#include "actors/env.h"
+#include "base/log.h"
+#include "spec/twin.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_MS    1000000
+#define DAY_MS       (24LL * 3600 * 1000)
+#define VALUE_BYTES  (1U << 20)
+#define REPUBLISH_MS 1000
+#define LOCAL_BRIDGE "local"
+
+struct state {
+    struct dv_cell *cell;
+    const struct dv_actor_env *env;
+    char name[65];
+    struct dv_address session;
+    struct dv_outbox *outbox;
+    struct dv_repeats *repeats;
+    bool is_up;
+    bool is_announced;   /* features_ready was sent for this link */
+    bool is_listing;     /* the list of containers is on its way */
+    uint64_t generation; /* of the link: an old list is ignored */
+    uint64_t republish_timer;
+    unsigned in_progress;
+    struct dv_bridge_note note;
+    char note_text[256];
+    char identity[513];
+};
+
+/* A command that a feature works on. */
+struct in_progress {
+    struct dv_request *request;
+    char *feature;
+    char *operation;
+    char *token;
+    char *repeat_key;
+    int64_t sequence;
+};
+
+static void publish_all(struct state *s);
+
+/* -- twin out ------------------------------------------------------------------------------- */
+
+static void pump(struct state *s)
+{
+    const struct dv_twin_change *change;
+    while (s->is_up && (change = dv_outbox_next(s->outbox)) != NULL)
+        dv_post(s->cell, s->session.text, DV_KIND_twin_change, change);
+    if (s->is_up && !s->is_announced && !s->is_listing && !dv_outbox_waiting(s->outbox) &&
+        !dv_outbox_open(s->outbox)) {
+        struct dv_features_ready ready;
+        s->is_announced = true;
+        dv_post(s->cell, s->session.text, DV_KIND_features_ready, &ready);
+    }
+}
+
+static void on_republish(struct dv_cell *cell, void *ctx)
+{
+    (void)ctx;
+    struct state *s = dv_cell_state(cell);
+    s->republish_timer = 0;
+    if (s->is_up)
+        publish_all(s);
+}
+
+/* A change that found no room is made good by publishing everything once the outbox has drained. */
+static void add(struct state *s, const struct dv_twin_change *change)
+{
+    if (dv_outbox_add(s->outbox, change) || s->republish_timer)
+        return;
+    dv_log(DV_LOG_WARN, "bridge %s: the outbox is full, all features will be published again",
+           s->name);
+    s->republish_timer = dv_timer_set(s->cell, REPUBLISH_MS, on_republish, NULL);
+}
+
+typedef int
+twin_text_fn(const struct dv_container_record *record, struct dv_buf *out, struct dv_error *err);
+
+static void add_container(struct state *s,
+                          const struct dv_container_record *record,
+                          enum dv_twin_change_kind kind,
+                          const char *path,
+                          twin_text_fn *text)
+{
+    struct dv_address feature = dv_address_of(DV_CONTAINER_PREFIX, record->id);
+    DV_AUTO_IN_PLACE(dv_buf) value = DV_BUF_INIT(VALUE_BYTES);
+    struct dv_error err = DV_ERROR_INIT;
+    if (text && text(record, &value, &err) < 0) {
+        dv_log(DV_LOG_ERROR, "bridge %s: twin of %s: %s", s->name, feature.text, err.text);
+        return;
+    }
+    struct dv_twin_change change = {
+        .kind = kind,
+        .feature = feature.text,
+        .path = (char *)path,
+        .definition = kind == DV_TWIN_FEATURE ? (char *)DV_TWIN_CONTAINER_DEFINITION : NULL,
+        .value = value.data,
+    };
+    add(s, &change);
+}
+
+static void add_full(struct state *s, const struct dv_container_record *record)
+{
+    add_container(s, record, DV_TWIN_FEATURE, NULL, dv_twin_container_properties);
+}
+
+static void take_event(struct state *s, const struct dv_container_event *event)
+{
+    const struct dv_container_record *record = event->record;
+    struct dv_address feature = dv_address_of(DV_CONTAINER_PREFIX, record->id);
+    dv_repeats_touch(s->repeats, feature.text);
+    if (!s->is_up)
+        return; /* everything is published when the link comes up */
+    switch (event->change) {
+    case DV_CHANGE_CREATED:
+        add_full(s, record);
+        add_container(s, record, DV_TWIN_PROPERTY, "status/state", dv_twin_container_state);
+        break;
+    case DV_CHANGE_STATE:
+        add_container(s, record, DV_TWIN_PROPERTY, "status/state", dv_twin_container_state);
+        break;
+    case DV_CHANGE_NAME:
+        add_container(s, record, DV_TWIN_PROPERTY, "status/name", dv_twin_container_name);
+        break;
+    case DV_CHANGE_CONFIG:
+        add_container(s, record, DV_TWIN_PROPERTY, "status/config", dv_twin_container_config);
+        break;
+    case DV_CHANGE_REMOVED:
+        add_container(s, record, DV_TWIN_DELETE, NULL, NULL);
+        break;
+    case DV_CHANGE_SNAPSHOT:
+        add_full(s, record);
+        break;
+    }
+    pump(s);
+}
+
+static int
+on_event(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    (void)request;
+    (void)err;
+    take_event(dv_cell_state(cell), body);
+    return 0;
+}
+
+static int
+on_missed(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    (void)body;
+    (void)request;
+    (void)err;
+    struct state *s = dv_cell_state(cell);
+    if (s->is_up)
+        publish_all(s);
+    return 0;
+}
+
+static int
+on_sent(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    (void)request;
+    (void)err;
+    struct state *s = dv_cell_state(cell);
+    const struct dv_twin_sent *sent = body;
+    dv_outbox_acknowledge(s->outbox, sent->number);
+    pump(s);
+    return 0;
+}
+
+static void on_list(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    struct state *s = dv_cell_state(cell);
+    if ((uint64_t)(uintptr_t)ctx != s->generation || !s->is_up)
+        return;
+    s->is_listing = false;
+    if (outcome->error) {
+        if (outcome->error->class == DV_ERR_CANCELED)
+            return;
+        dv_log(DV_LOG_WARN, "bridge %s: the list of containers is not there yet, asking again: %s",
+               s->name, outcome->error->text);
+        if (!s->republish_timer)
+            s->republish_timer = dv_timer_set(cell, REPUBLISH_MS, on_republish, NULL);
+        s->is_listing = true;
+        return;
+    }
+    const struct dv_container_list *list = outcome->body;
+    for (size_t i = 0; i < list->containers.count; i++)
+        add_full(s, &list->containers.items[i]);
+    struct dv_twin_change factory = {
+        .kind = DV_TWIN_FEATURE,
+        .feature = (char *)DV_ADDRESS_FACTORY,
+        .definition = (char *)DV_TWIN_FACTORY_DEFINITION,
+    };
+    add(s, &factory);
+    pump(s);
+}
+
+static void publish_all(struct state *s)
+{
+    s->is_listing = true;
+    struct dv_container_list_query query = {0};
+    dv_ask(s->cell, DV_ADDRESS_ROSTER, DV_KIND_container_list_query, &query,
+           s->env->settings->command_timeout_ms, on_list, (void *)(uintptr_t)s->generation);
+}
+
+static int
+on_link(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    (void)request;
+    (void)err;
+    struct state *s = dv_cell_state(cell);
+    const struct dv_link_changed *link = body;
+    bool was_up = s->is_up;
+    s->is_up = link->status == DV_LINK_UP;
+    s->note.status = link->status;
+    snprintf(s->note_text, sizeof(s->note_text), "%s", link->note ? link->note : "");
+    snprintf(s->identity, sizeof(s->identity), "%s", link->identity ? link->identity : "");
+    if (was_up != s->is_up || s->is_up)
+        dv_log(DV_LOG_INFO, "bridge %s is %s%s%s%s%s", s->name, s->is_up ? "up" : "down",
+               s->identity[0] ? " as " : "", s->identity, s->note_text[0] ? ": " : "",
+               s->note_text);
+    s->generation++;
+    s->is_announced = false;
+    dv_outbox_clear(s->outbox);
+    if (s->is_up)
+        publish_all(s);
+    return 0;
+}
+
+/* -- commands in ---------------------------------------------------------------------------- */
+
+static void in_progress_free(struct in_progress *p)
+{
+    if (!p)
+        return;
+    free(p->feature);
+    free(p->operation);
+    free(p->token);
+    free(p->repeat_key);
+    free(p);
+}
+
+static struct in_progress *in_progress_new(const struct dv_command *command)
+{
+    struct in_progress *p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    p->feature = strdup(command->feature);
+    p->operation = strdup(command->operation);
+    p->token = strdup(command->token ? command->token : "");
+    p->repeat_key = strdup(command->repeat_key ? command->repeat_key : "");
+    p->sequence = command->sequence;
+    if (p->feature && p->operation && p->token && p->repeat_key)
+        return p;
+    in_progress_free(p);
+    return NULL;
+}
+
+static void on_journaled(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    if (outcome->error && outcome->error->class != DV_ERR_CANCELED)
+        dv_log(DV_LOG_ERROR, "%s: the end of a command is not in the journal: %s",
+               dv_cell_address(cell), outcome->error->text);
+}
+
+static void journal_answer(struct state *s,
+                           int64_t sequence,
+                           const char *repeat_key,
+                           const struct dv_command_reply *reply)
+{
+    if (!sequence)
+        return;
+    struct dv_store_answered body = {
+        .sequence = sequence,
+        .repeat_key = (char *)repeat_key,
+        .reply = (struct dv_command_reply *)reply,
+        .wall_ns = dv_clock_wall_ns(dv_cell_clock(s->cell)),
+        .bridge = s->name,
+    };
+    dv_ask(s->cell, DV_ADDRESS_STORE, DV_KIND_store_answered, &body,
+           s->env->settings->command_timeout_ms, on_journaled, NULL);
+}
+
+struct repeat_answer {
+    struct state *state;
+    const struct dv_command_reply *reply;
+};
+
+static void answer_waiter(void *ctx, struct dv_request *request, int64_t sequence)
+{
+    struct repeat_answer *answer = ctx;
+    struct state *s = answer->state;
+    s->note.repeats++;
+    if (request)
+        dv_answer(s->cell, &request, DV_KIND_command_reply, answer->reply);
+    journal_answer(s, sequence, NULL, NULL);
+}
+
+/* UNDELIVERABLE is how an unknown container shows: no such cell. The API calls it a bad parameter.
+ */
+static void fill_error(struct dv_command_reply *reply, struct dv_error *error)
+{
+    if (error->class == DV_ERR_UNDELIVERABLE) {
+        *error = DV_ERROR_INIT;
+        dv_error_set(error, DV_ERR_INVALID, "there is no feature '%s'", reply->feature);
+    }
+    reply->status = dv_error_status(error->class);
+    reply->error_class = (int64_t)error->class;
+    reply->error_text = error->text;
+}
+
+static void finish(struct state *s, struct in_progress *p, struct dv_command_reply *reply)
+{
+    reply->feature = p->feature;
+    reply->operation = p->operation;
+    reply->token = p->token;
+    reply->sequence = p->sequence;
+    if (p->request)
+        dv_answer(s->cell, &p->request, DV_KIND_command_reply, reply);
+    journal_answer(s, p->sequence, p->repeat_key, reply);
+    struct repeat_answer answer = {s, reply};
+    dv_repeats_answer(s->repeats, p->repeat_key, reply,
+                      dv_clock_monotonic_ns(dv_cell_clock(s->cell)), answer_waiter, &answer);
+    in_progress_free(p);
+}
+
+static void on_result(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    struct state *s = dv_cell_state(cell);
+    struct in_progress *p = ctx;
+    s->in_progress--;
+    if (outcome->error && outcome->error->class == DV_ERR_CANCELED) {
+        /* davitd stops: the command stays open in the journal and runs after the restart. */
+        if (p->request)
+            dv_answer_error(cell, &p->request, outcome->error);
+        in_progress_free(p);
+        return;
+    }
+    struct dv_command_reply reply = {.feature = p->feature};
+    struct dv_error error = DV_ERROR_INIT;
+    if (outcome->error) {
+        error = *outcome->error;
+        fill_error(&reply, &error);
+    } else {
+        const struct dv_command_result *result = outcome->body;
+        reply.value = result->value;
+        reply.status = result->value ? 200 : 204;
+    }
+    finish(s, p, &reply);
+}
+
+/* Only features are reachable from outside, never an actor that happens to have that address. */
+static bool is_feature(const struct state *s, const char *feature)
+{
+    return strcmp(feature, DV_ADDRESS_FACTORY) == 0 ||
+           strncmp(feature, DV_CONTAINER_PREFIX, sizeof(DV_CONTAINER_PREFIX) - 1) == 0 ||
+           (strcmp(feature, DV_ADDRESS_GATEWAY) == 0 && strcmp(s->name, LOCAL_BRIDGE) == 0);
+}
+
+/* How long a feature may take. Containers end their own stops by timers, pulls end when they stall:
+ * for those this is only the last resort. */
+static int64_t deadline_ms(const struct state *s, const struct dv_command *command)
+{
+    static const char *const own_deadline[] = {"create", "createWithConfig", "stop",
+                                               "stopWithOptions", "remove"};
+    for (size_t i = 0; i < sizeof(own_deadline) / sizeof(own_deadline[0]); i++)
+        if (strcmp(command->operation, own_deadline[i]) == 0)
+            return 2 * DAY_MS;
+    return s->env->settings->command_timeout_ms;
+}
+
+static void refuse(struct state *s,
+                   const struct dv_command *command,
+                   struct dv_request **request,
+                   struct dv_error *error)
+{
+    struct dv_command_reply reply = {
+        .feature = command->feature,
+        .operation = command->operation,
+        .token = command->token,
+        .sequence = command->sequence,
+    };
+    fill_error(&reply, error);
+    if (*request)
+        dv_answer(s->cell, request, DV_KIND_command_reply, &reply);
+    journal_answer(s, command->sequence, NULL, NULL);
+}
+
+static void run(struct state *s, const struct dv_command *command, struct dv_request **request)
+{
+    struct dv_error error = DV_ERROR_INIT;
+    if (!is_feature(s, command->feature)) {
+        dv_error_set(&error, DV_ERR_INVALID, "there is no feature '%s'", command->feature);
+        refuse(s, command, request, &error);
+        return;
+    }
+    if (s->in_progress >= s->env->settings->commands_max) {
+        s->note.refused++;
+        dv_error_set(&error, DV_ERR_BUSY,
+                     "%u commands are in progress, the limit; send it again later", s->in_progress);
+        refuse(s, command, request, &error);
+        return;
+    }
+    const struct dv_command_reply *old = NULL;
+    int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(s->cell));
+    switch (dv_repeats_take(s->repeats, command->repeat_key, command->feature, now_ns, request,
+                            command->sequence, &old)) {
+    case DV_REPEAT_WAITING:
+        return;
+    case DV_REPEAT_ANSWERED:
+        s->note.repeats++;
+        if (*request) {
+            struct dv_command_reply again = *old;
+            again.token = command->token;
+            dv_answer(s->cell, request, DV_KIND_command_reply, &again);
+        }
+        journal_answer(s, command->sequence, NULL, NULL);
+        return;
+    case DV_REPEAT_NEW:
+        break;
+    }
+    struct in_progress *p = in_progress_new(command);
+    if (!p) {
+        dv_error_set(&error, DV_ERR_NO_MEMORY, "no memory for the command");
+        refuse(s, command, request, &error);
+        return;
+    }
+    p->request = dv_steal(request);
+    s->in_progress++;
+    dv_ask(s->cell, command->feature, DV_KIND_command, command, deadline_ms(s, command), on_result,
+           p);
+}
+
+static int on_command(struct dv_cell *cell,
+                      const void *body,
+                      struct dv_request **request,
+                      struct dv_error *err)
+{
+    (void)err;
+    struct state *s = dv_cell_state(cell);
+    s->note.commands++;
+    run(s, body, request);
+    return 0;
+}
+
+static int
+on_query(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    (void)body;
+    (void)err;
+    struct state *s = dv_cell_state(cell);
+    struct dv_bridge_note note = s->note;
+    note.bridge = s->name;
+    note.note = s->note_text;
+    note.identity = s->identity;
+    note.outbox = (int64_t)(dv_outbox_waiting(s->outbox) + dv_outbox_open(s->outbox));
+    if (*request)
+        dv_answer(cell, request, DV_KIND_bridge_note, &note);
+    return 0;
+}
+
+/* -- answers of before a restart ------------------------------------------------------------ */
+
+static void ask_repeats(struct state *s, int64_t after);
+
+static void on_repeats(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    struct state *s = dv_cell_state(cell);
+    if (outcome->error) {
+        if (outcome->error->class != DV_ERR_CANCELED)
+            dv_log(DV_LOG_WARN, "bridge %s: answers of before the restart are not known: %s",
+                   s->name, outcome->error->text);
+        return;
+    }
+    const struct dv_store_repeats *repeats = outcome->body;
+    int64_t wall_ns = dv_clock_wall_ns(dv_cell_clock(cell));
+    int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(cell));
+    int64_t last = 0;
+    for (size_t i = 0; i < repeats->answers.count; i++) {
+        const struct dv_store_answered *answer = &repeats->answers.items[i];
+        last = answer->sequence;
+        int64_t age_ns = wall_ns - answer->wall_ns;
+        if (!answer->reply || !answer->repeat_key || age_ns < 0 ||
+            age_ns > s->env->settings->repeat_window_ms * NS_PER_MS)
+            continue;
+        dv_repeats_restore(s->repeats, answer->repeat_key, answer->reply, now_ns - age_ns);
+    }
+    if (repeats->more)
+        ask_repeats(s, last);
+}
+
+static void ask_repeats(struct state *s, int64_t after)
+{
+    struct dv_store_repeats_query query = {.bridge = s->name, .after = after};
+    dv_ask(s->cell, DV_ADDRESS_STORE, DV_KIND_store_repeats_query, &query,
+           s->env->settings->command_timeout_ms, on_repeats, NULL);
+}
+
+static const struct dv_handler handlers[] = {
+    {DV_KIND_command, on_command}, {DV_KIND_link_changed, on_link},
+    {DV_KIND_twin_sent, on_sent},  {DV_KIND_container_event, on_event},
+    {DV_KIND_missed, on_missed},   {DV_KIND_bridge_query, on_query},
+};
+
+static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *err)
+{
+    const struct dv_bridge_start_args *args = start;
+    struct state *s = dv_cell_state(cell);
+    s->cell = cell;
+    s->env = dv_cell_env(cell);
+    snprintf(s->name, sizeof(s->name), "%s", args->name);
+    s->session = dv_address_of("session/", args->name);
+    const struct dv_actor_settings *settings = s->env->settings;
+    s->outbox = dv_outbox_new(settings->outbox_max, settings->twin_in_flight_max);
+    s->repeats = dv_repeats_new(settings->repeats_max, settings->repeat_window_ms * NS_PER_MS);
+    if (!s->outbox || !s->repeats)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for bridge %s", s->name);
+    dv_subscribe(cell, DV_KIND_container_event);
+    ask_repeats(s, 0);
+    return 0;
+}
+
+static void stop_cell(struct dv_cell *cell)
+{
+    struct state *s = dv_cell_state(cell);
+    dv_outbox_free(s->outbox);
+    dv_repeats_free(s->repeats);
+}
+
+const struct dv_cell_type dv_bridge_cell = {
+    .name = "bridge",
+    .state_size = sizeof(struct state),
+    .handlers = handlers,
+    .handler_count = sizeof(handlers) / sizeof(handlers[0]),
+    .start_kind = DV_KIND_bridge_start_args,
+    .is_service = true,
+    .start = start_cell,
+    .stop = stop_cell,
+};

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* create: image, then the record, then CREATED; the answer is the id. */
+#include "actors/container/internal.h"
+#include "base/log.h"
+
+#include <stdio.h>
+
+#define DAY_MS (24LL * 3600 * 1000)
+
+/* Nothing of a container that was never committed stays: not its name, not its claim on the image.
+ */
+static void give_up(struct container *c, const struct dv_error *cause)
+{
+    struct dv_error error = *cause;
+    dv_error_prefix(&error, "create '%s' from %s: ", c->name, c->record->spec->image_ref);
+    struct dv_container_name_cmd gone = {.id = c->record->id};
+    dv_post(c->cell, DV_ADDRESS_ROSTER, DV_KIND_container_name_cmd, &gone);
+    struct dv_image_released released = {.owner = c->record->id, .ref = c->record->spec->image_ref};
+    dv_post(c->cell, DV_ADDRESS_IMAGE, DV_KIND_image_released, &released);
+    c->is_gone = true;
+    task_failed(c, &error);
+}
+
+static void finish_create(struct container *c)
+{
+    /* Ids have no character that JSON would escape. */
+    char value[160];
+    snprintf(value, sizeof(value), "\"%s\"", c->record->id);
+    task_done(c, value);
+}
+
+static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    struct container *c = dv_cell_state(cell);
+    struct task *task = ctx;
+    if (outcome->error) {
+        give_up(c, outcome->error);
+        return;
+    }
+    container_publish(c, DV_CHANGE_CREATED, NULL);
+    if (!task->is_automatic) {
+        finish_create(c);
+        return;
+    }
+    /* create with start: the same request goes on as a start that answers with the id. */
+    task->is_automatic = false;
+    task->answers_create = true;
+    container_start(c, task);
+}
+
+static int take_image(struct container *c, const struct dv_image_ready *ready, struct dv_error *err)
+{
+    c->record->image_id = ready->image_id;
+    c->record->layers = ready->layers;
+    c->record->state->status = DV_STATUS_CREATED;
+    c->record->state->pid = -1;
+    c->record->created_ns = dv_clock_wall_ns(dv_cell_clock(c->cell));
+    /* The answer is borrowed; the copy owns its texts. */
+    return container_adopt_record(c, c->record, err);
+}
+
+static void on_image(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    struct container *c = dv_cell_state(cell);
+    struct task *task = ctx;
+    struct dv_error err = DV_ERROR_INIT;
+    if (outcome->error) {
+        give_up(c, outcome->error);
+        return;
+    }
+    if (take_image(c, outcome->body, &err) < 0) {
+        give_up(c, &err);
+        return;
+    }
+    container_commit(c, task->sequence, on_committed, task);
+}
+
+void container_create(struct container *c, struct task *task)
+{
+    struct dv_image_ensure_cmd body = {.ref = c->record->spec->image_ref, .owner = c->record->id};
+    /* The image cell ends a pull that stalls; a slow one may take as long as it likes. */
+    dv_ask(c->cell, DV_ADDRESS_IMAGE, DV_KIND_image_ensure_cmd, &body, DAY_MS, on_image, task);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of the process: the new state, the release of what it used, the restart policy. */
+#include "actors/container/internal.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NS_PER_MS 1000000
+
+void container_cancel_restart(struct container *c)
+{
+    (void)container_drop_automatic(c);
+    dv_timer_cancel(c->cell, c->restart_timer);
+    c->restart_timer = 0;
+}
+
+bool container_restart_is_pending(const struct container *c)
+{
+    return c->restart_timer || container_has_automatic(c);
+}
+
+static void on_restart_due(struct dv_cell *cell, void *ctx)
+{
+    (void)ctx;
+    struct container *c = dv_cell_state(cell);
+    c->restart_timer = 0;
+    container_submit_internal(c, container_start, true);
+}
+
+void container_consider_restart(struct container *c, bool is_failed_start)
+{
+    int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
+    struct dv_restart_limits limits = {
+        .first_ms = c->settings->restart_first_ms,
+        .max_ms = c->settings->restart_max_ms,
+        .stable_ms = c->settings->restart_stable_ms,
+    };
+    struct dv_restart_end end = {
+        .exit_code = c->record->state->exit_code,
+        .ran_ms =
+            c->run_started_ns && !is_failed_start ? (now_ns - c->run_started_ns) / NS_PER_MS : -1,
+        .restart_count = c->record->restart_count,
+        .previous_ms = c->restart_wait_ms,
+        .manually_stopped = c->record->manually_stopped,
+        .is_failed_start = is_failed_start,
+    };
+    int64_t wait_ms;
+    if (!dv_restart_decide(c->record->spec->restart_policy, &limits, &end, &wait_ms))
+        return;
+    c->restart_wait_ms = wait_ms;
+    c->restart_due_ns = now_ns + wait_ms * NS_PER_MS;
+    c->restart_timer = dv_timer_set(c->cell, wait_ms, on_restart_due, NULL);
+}
+
+void container_self_exit(struct container *c, const struct dv_container_exited *exit)
+{
+    container_set_ended(c, DV_STATUS_EXITED, exit);
+    container_consider_restart(c, false);
+    char note[96] = "";
+    if (c->restart_timer)
+        snprintf(note, sizeof(note), "restart %lld in %lld ms",
+                 (long long)c->record->restart_count + 1, (long long)c->restart_wait_ms);
+    container_publish(c, DV_CHANGE_STATE, note[0] ? note : NULL);
+    /* Before a restart that comes at once: tasks run in order. */
+    container_submit_internal(c, container_release, false);
+}
+
+/* The exit record may go only when the end is durable here. */
+static void on_exit_committed(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    struct dv_request *request = ctx;
+    if (outcome->error)
+        dv_answer_error(cell, &request, outcome->error);
+    else
+        dv_answer_done(cell, &request);
+}
+
+int container_on_exited(struct dv_cell *cell,
+                        const void *body,
+                        struct dv_request **request,
+                        struct dv_error *err)
+{
+    (void)err;
+    struct container *c = dv_cell_state(cell);
+    const struct dv_container_exited *exit = body;
+    if (c->created_pid && exit->pid == c->created_pid) {
+        c->has_early_exit = true;
+        c->early_exit = *exit;
+        c->early_exit.id = c->record->id;
+    } else if (container_is_up(c) && exit->pid == c->record->state->pid) {
+        if (c->current && c->current->run == container_start) {
+            /* RUNNING is said, its commit is on the way: the start finishes first. */
+            c->has_early_exit = true;
+            c->early_exit = *exit;
+            c->early_exit.id = c->record->id;
+        } else if (c->stop_timer) {
+            container_stop_finished(c, exit);
+        } else {
+            container_self_exit(c, exit);
+        }
+    }
+    if (!*request)
+        return 0;
+    struct dv_request *kept = dv_steal(request);
+    container_commit(c, 0, on_exit_committed, kept);
+    return 0;
+}
+
+static void on_released(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    struct container *c = dv_cell_state(cell);
+    if (outcome->error)
+        task_failed(c, outcome->error);
+    else
+        task_done(c, NULL);
+}
+
+void container_release(struct container *c, struct task *task)
+{
+    if (container_is_up(c)) {
+        task_done(c, NULL);
+        return;
+    }
+    struct dv_runtime_release_job body = {
+        .id = c->record->id,
+        .timeout_ms = c->settings->job_timeout_ms,
+    };
+    dv_ask(c->cell, DV_ADDRESS_WORKERS, DV_KIND_runtime_release_job, &body,
+           c->settings->job_timeout_ms * 2, on_released, task);
+}

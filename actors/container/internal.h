@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The state of a container cell and the steps that its files share.
+ *
+ * Work is done by tasks: a command, an automatic restart, a clean-up. One task runs at a time, the
+ * rest waits in order; a task is a chain of asks whose outcome functions end in task_done() or
+ * task_failed(). An exit of the process is no task: it changes the state at once, whatever runs.
+ */
+#include "actors/addresses.h"
+#include "actors/container/actor.h"
+#include "actors/container/restart.h"
+#include "actors/container/states.h"
+#include "actors/env.h"
+#include "base/arena.h"
+
+struct container;
+struct task;
+
+typedef void task_fn(struct container *c, struct task *task);
+
+struct task {
+    struct task *next;
+    task_fn *run;
+    struct dv_request *request; /* NULL: nobody waits for an answer */
+    char *args;                 /* JSON value of the command or NULL */
+    int64_t sequence;           /* journal number of the command, 0: none */
+    int signal;                 /* stop: what is sent first */
+    int64_t timeout_ms;         /* stop: how long each signal may take */
+    bool is_force;              /* stop: SIGKILL at the end of the time; remove: stop first */
+    bool is_killing;            /* stop: SIGKILL was sent */
+    bool is_automatic;          /* start: by the restart policy */
+    bool is_removing;           /* stop: a step of a remove */
+    bool answers_create;        /* start: answered with the id, also when it fails */
+};
+
+/* What the process that ended is known by. */
+struct container {
+    struct dv_cell *cell;
+    const struct dv_actor_settings *settings;
+    struct dv_arena *arena; /* of the record */
+    struct dv_container_record *record;
+    char *name;       /* owns record->name */
+    char *error_text; /* owns record->state->error */
+
+    struct task *current;
+    struct task *queue;
+    unsigned queued;
+
+    int64_t start_ticks;    /* of the init process */
+    int64_t run_started_ns; /* monotonic */
+    int64_t created_pid;    /* between create and start in the runtime, else 0 */
+    int stop_signal;        /* of the image */
+    bool has_early_exit;    /* the created process ended before it was reported as running */
+    struct dv_container_exited early_exit;
+
+    uint64_t restart_timer; /* 0: no restart pending */
+    int64_t restart_due_ns;
+    int64_t restart_wait_ms; /* the wait before the current run */
+    uint64_t stop_timer;
+    bool is_gone;   /* removed: the cell ends */
+    bool same_boot; /* restore: the observed state is of this boot */
+};
+
+/* record.c */
+int container_adopt_record(struct container *c,
+                           const struct dv_container_record *record,
+                           struct dv_error *err);
+void container_set_error(struct container *c, const char *text);
+int container_set_name(struct container *c, const char *name, struct dv_error *err);
+void container_publish(struct container *c, enum dv_container_change change, const char *note);
+/* Makes the record durable; `fn` learns how it went. NULL: a failure is only logged. */
+void container_commit(struct container *c, int64_t sequence, dv_outcome_fn *fn, void *ctx);
+/* Moves to a state that is not RUNNING or PAUSED. */
+void container_set_ended(struct container *c,
+                         enum dv_status status,
+                         const struct dv_container_exited *exit);
+
+/* tasks.c */
+struct task *task_new(task_fn *run);
+/* Runs it now or queues it behind what runs; BUSY when too many wait. Takes *task on success. */
+int container_submit(struct container *c, struct task **task, struct dv_error *err);
+/* Queues an internal task, which the limit does not apply to. */
+void container_submit_internal(struct container *c, task_fn *run, bool is_automatic);
+void task_done(struct container *c, const char *json_value);
+void task_failed(struct container *c, const struct dv_error *error);
+void container_drop_tasks(struct container *c);
+/* Takes automatic starts that have not begun out of the queue; true if there were any. */
+bool container_drop_automatic(struct container *c);
+bool container_has_automatic(const struct container *c);
+
+/* Each begins one kind of task. */
+void container_create(struct container *c, struct task *task);
+void container_restore(struct container *c, struct task *task);
+void container_start(struct container *c, struct task *task);
+void container_stop(struct container *c, struct task *task);
+void container_pause(struct container *c, struct task *task);
+void container_resume(struct container *c, struct task *task);
+void container_rename(struct container *c, struct task *task);
+void container_update(struct container *c, struct task *task);
+void container_remove(struct container *c, struct task *task);
+void container_release(struct container *c, struct task *task);
+/* remove, after its stop has succeeded */
+void container_remove_stopped(struct container *c, struct task *task);
+
+/* exit.c */
+dv_handler_fn container_on_exited;
+/* The state after an end that nobody asked for, and what the policy makes of it. */
+void container_self_exit(struct container *c, const struct dv_container_exited *exit);
+/* A failed start or an exit: arms the restart timer if the policy wants it. */
+void container_consider_restart(struct container *c, bool is_failed_start);
+void container_cancel_restart(struct container *c);
+/* Armed, or due and waiting behind the current task. */
+bool container_restart_is_pending(const struct container *c);
+/* stop.c: the process that a stop waits for has ended. */
+void container_stop_finished(struct container *c, const struct dv_container_exited *exit);
+
+static inline bool container_is_up(const struct container *c)
+{
+    return c->record->state->status == DV_STATUS_RUNNING ||
+           c->record->state->status == DV_STATUS_PAUSED;
+}

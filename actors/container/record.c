@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The record of a container: copies of its own, changes, commit, events. */
+#include "actors/container/internal.h"
+#include "base/log.h"
+#include "messages/codec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORD_BYTES_MAX (4U << 20)
+#define ERROR_TEXT_MAX   1024
+
+int container_adopt_record(struct container *c,
+                           const struct dv_container_record *record,
+                           struct dv_error *err)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(RECORD_BYTES_MAX);
+    if (!arena)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for container '%s'", record->id);
+    void *copy;
+    int r = dv_copy(&dv_schema_container_record, record, arena, &copy, err);
+    if (r < 0)
+        return dv_error_prefix(err, "container '%s': ", record->id);
+    /* Texts that this cell owns move out of the old record before its arena goes. */
+    struct dv_container_record *fresh = copy;
+    char *name = strdup(fresh->name);
+    if (!name)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for container '%s'", record->id);
+    char *text = fresh->state->error ? strdup(fresh->state->error) : NULL;
+    free(c->name);
+    free(c->error_text);
+    dv_arena_free(c->arena);
+    c->arena = dv_steal(&arena);
+    c->record = fresh;
+    c->name = name;
+    c->error_text = text;
+    fresh->name = name;
+    fresh->state->error = text;
+    return 0;
+}
+
+void container_set_error(struct container *c, const char *text)
+{
+    free(c->error_text);
+    c->error_text = text && *text ? strndup(text, ERROR_TEXT_MAX) : NULL;
+    c->record->state->error = c->error_text;
+}
+
+int container_set_name(struct container *c, const char *name, struct dv_error *err)
+{
+    char *copy = strdup(name);
+    if (!copy)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the name '%s'", name);
+    free(c->name);
+    c->name = copy;
+    c->record->name = copy;
+    return 0;
+}
+
+void container_publish(struct container *c, enum dv_container_change change, const char *note)
+{
+    struct dv_container_event event = {
+        .change = change,
+        .record = c->record,
+        .note = (char *)note,
+    };
+    dv_publish(c->cell, DV_KIND_container_event, &event);
+}
+
+static void on_unwatched_commit(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    if (outcome->error && outcome->error->class != DV_ERR_CANCELED)
+        dv_log(DV_LOG_ERROR, "%s: the record could not be stored, the next change tries again: %s",
+               dv_cell_address(cell), outcome->error->text);
+}
+
+void container_commit(struct container *c, int64_t sequence, dv_outcome_fn *fn, void *ctx)
+{
+    struct dv_store_record body = {.record = c->record, .command_sequence = sequence};
+    dv_ask(c->cell, DV_ADDRESS_STORE, DV_KIND_store_record, &body, c->settings->command_timeout_ms,
+           fn ? fn : on_unwatched_commit, ctx);
+}
+
+void container_set_ended(struct container *c,
+                         enum dv_status status,
+                         const struct dv_container_exited *exit)
+{
+    struct dv_container_state *state = c->record->state;
+    state->status = status;
+    state->pid = -1;
+    c->start_ticks = 0;
+    state->finished_ns = exit->finished_ns;
+    if (state->finished_ns <= 0)
+        state->finished_ns = dv_clock_wall_ns(dv_cell_clock(c->cell));
+    state->is_oom_killed = exit->is_oom_killed;
+    if (exit->is_code_known) {
+        state->exit_code = exit->exit_code;
+        container_set_error(c, exit->is_oom_killed ? "OOM Killed" : NULL);
+    } else {
+        state->exit_code = 255;
+        container_set_error(c, "exit code unknown");
+    }
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/container/restart.h"
+
+#define NS_PER_MS 1000000
+
+static bool is_wanted(const struct dv_restart_policy *policy, const struct dv_restart_end *end)
+{
+    if (end->manually_stopped)
+        return false;
+    switch (policy->type) {
+    case DV_RESTART_NO:
+        return false;
+    case DV_RESTART_ALWAYS:
+    case DV_RESTART_UNLESS_STOPPED:
+        return true;
+    case DV_RESTART_ON_FAILURE:
+        return (end->exit_code != 0 || end->is_failed_start) &&
+               (policy->max_retry_count == 0 || end->restart_count < policy->max_retry_count);
+    }
+    return false;
+}
+
+bool dv_restart_decide(const struct dv_restart_policy *policy,
+                       const struct dv_restart_limits *limits,
+                       const struct dv_restart_end *end,
+                       int64_t *ret_wait_ms)
+{
+    if (!is_wanted(policy, end))
+        return false;
+    int64_t ceiling = limits->max_ms;
+    if (policy->retry_timeout_ns > 0)
+        ceiling = policy->retry_timeout_ns / NS_PER_MS;
+    int64_t wait = limits->first_ms;
+    bool was_stable = end->ran_ms >= limits->stable_ms;
+    if (end->previous_ms > 0 && !was_stable)
+        wait = end->previous_ms > INT64_MAX / 2 ? INT64_MAX : end->previous_ms * 2;
+    if (wait > ceiling)
+        wait = ceiling;
+    *ret_wait_ms = wait;
+    return true;
+}
+
+bool dv_restart_at_boot(const struct dv_container_record *record, bool host_rebooted)
+{
+    if (!record->started_before)
+        return false;
+    const struct dv_restart_policy *policy = record->spec->restart_policy;
+    switch (policy->type) {
+    case DV_RESTART_NO:
+        return false;
+    case DV_RESTART_ALWAYS:
+        return host_rebooted || !record->manually_stopped;
+    case DV_RESTART_UNLESS_STOPPED:
+        return !record->manually_stopped;
+    case DV_RESTART_ON_FAILURE:
+        return !record->manually_stopped && record->state->exit_code != 0 &&
+               (policy->max_retry_count == 0 || record->restart_count < policy->max_retry_count);
+    }
+    return false;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A record after a start of the daemon: what the record says against what the machine knows. A
+ * container that runs is never touched.
+ */
+#include "actors/container/internal.h"
+#include "base/log.h"
+
+static void on_stored(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    struct container *c = dv_cell_state(cell);
+    if (outcome->error)
+        task_failed(c, outcome->error);
+    else
+        task_done(c, NULL);
+}
+
+/* Tells everybody that the record is as it is now: roster and bridges wait for it. */
+static void finish(struct container *c)
+{
+    container_publish(c, DV_CHANGE_SNAPSHOT, NULL);
+    if (!container_is_up(c) && !c->restart_timer && dv_restart_at_boot(c->record, !c->same_boot)) {
+        c->restart_wait_ms = 0;
+        c->record->manually_stopped = false;
+        container_submit_internal(c, container_start, true);
+    }
+    container_commit(c, 0, on_stored, NULL);
+}
+
+static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    struct container *c = dv_cell_state(cell);
+    if (outcome->error)
+        dv_log(DV_LOG_ERROR, "container '%s' runs, but its end will not be seen: %s", c->name,
+               outcome->error->text);
+    finish(c);
+}
+
+/* It runs: the record follows, whatever it said. */
+static void take_running(struct container *c, const struct dv_runtime_state *seen)
+{
+    struct dv_container_state *state = c->record->state;
+    if (state->pid != seen->pid)
+        state->started_ns =
+            seen->started_ns ? seen->started_ns : dv_clock_wall_ns(dv_cell_clock(c->cell));
+    state->status = seen->status;
+    state->pid = seen->pid;
+    state->exit_code = 0;
+    container_set_error(c, NULL);
+    c->start_ticks = seen->start_ticks;
+    c->run_started_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
+    c->record->started_before = true;
+    struct dv_exit_watch_cmd body = {
+        .id = c->record->id,
+        .pid = seen->pid,
+        .start_ticks = seen->start_ticks,
+    };
+    dv_ask(c->cell, DV_ADDRESS_EXITS, DV_KIND_exit_watch_cmd, &body,
+           c->settings->command_timeout_ms, on_watched, NULL);
+}
+
+/* It ended while no daemon looked. */
+static void take_ended(struct container *c, const struct dv_runtime_state *seen)
+{
+    struct dv_container_exited exit = {
+        .id = c->record->id,
+        .pid = c->record->state->pid,
+        .is_code_known = seen && seen->is_exit_known,
+        .exit_code = seen ? seen->exit_code : 0,
+        .finished_ns = seen ? seen->finished_ns : 0,
+    };
+    container_set_ended(c, DV_STATUS_EXITED, &exit);
+    if (c->same_boot)
+        container_consider_restart(c, false);
+    container_submit_internal(c, container_release, false);
+    finish(c);
+}
+
+static void on_state(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    struct container *c = dv_cell_state(cell);
+    const struct dv_runtime_state *seen = outcome->error ? NULL : outcome->body;
+    if (outcome->error)
+        dv_log(DV_LOG_ERROR, "container '%s': its state on this machine is not known: %s", c->name,
+               outcome->error->text);
+    if (seen && (seen->status == DV_STATUS_RUNNING || seen->status == DV_STATUS_PAUSED)) {
+        take_running(c, seen);
+        return;
+    }
+    if (container_is_up(c)) {
+        take_ended(c, seen);
+        return;
+    }
+    /* Made by the runtime and never started, or ended and not cleaned up. */
+    if (seen && seen->status != DV_STATUS_UNKNOWN)
+        container_submit_internal(c, container_release, false);
+    finish(c);
+}
+
+void container_restore(struct container *c, struct task *task)
+{
+    (void)task;
+    if (c->record->state->status == DV_STATUS_CREATING ||
+        c->record->state->status == DV_STATUS_UNKNOWN)
+        c->record->state->status = DV_STATUS_CREATED;
+    struct dv_runtime_state_query body = {.id = c->record->id};
+    dv_ask(c->cell, DV_ADDRESS_WORKERS, DV_KIND_runtime_state_query, &body,
+           c->settings->job_timeout_ms * 2, on_state, NULL);
+}

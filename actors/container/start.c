@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * start: create in the runtime, watch the process, let it run. The process is watched before it
+ * runs, so that no end of it is lost; an end that arrives before the start is reported is kept
+ * until RUNNING was said.
+ */
+#include "actors/container/internal.h"
+#include "base/log.h"
+#include "spec/signals.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static void finish_start(struct container *c)
+{
+    struct task *task = c->current;
+    if (task->answers_create) {
+        char value[160];
+        snprintf(value, sizeof(value), "\"%s\"", c->record->id);
+        task_done(c, value);
+    } else {
+        task_done(c, NULL);
+    }
+}
+
+static void after_release(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    if (outcome->error && outcome->error->class != DV_ERR_CANCELED)
+        dv_log(DV_LOG_WARN, "%s: leftovers of a failed start stay until the next one: %s",
+               dv_cell_address(cell), outcome->error->text);
+}
+
+/* STOPPED with the reason in the twin; what the runtime made is taken away. */
+static void fail_start(struct container *c, const struct dv_error *cause)
+{
+    struct task *task = c->current;
+    struct dv_error error = *cause;
+    dv_error_prefix(&error, "start '%s': ", c->name);
+    c->created_pid = 0;
+    c->has_early_exit = false;
+    struct dv_container_state *state = c->record->state;
+    state->status = DV_STATUS_STOPPED;
+    state->pid = -1;
+    state->finished_ns = dv_clock_wall_ns(dv_cell_clock(c->cell));
+    container_set_error(c, error.text);
+
+    struct dv_runtime_release_job release = {
+        .id = c->record->id,
+        .timeout_ms = c->settings->job_timeout_ms,
+    };
+    dv_ask(c->cell, DV_ADDRESS_WORKERS, DV_KIND_runtime_release_job, &release,
+           c->settings->job_timeout_ms * 2, after_release, NULL);
+    if (task->is_automatic)
+        container_consider_restart(c, true);
+    container_commit(c, task->sequence, NULL, NULL);
+    container_publish(c, DV_CHANGE_STATE, error.text);
+    if (task->answers_create) {
+        dv_log(DV_LOG_WARN, "container '%s' was created but does not run: %s", c->name, error.text);
+        finish_start(c);
+        return;
+    }
+    task_failed(c, &error);
+}
+
+static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    struct container *c = dv_cell_state(cell);
+    if (outcome->error)
+        dv_log(DV_LOG_ERROR, "container '%s' runs, but its record could not be stored: %s", c->name,
+               outcome->error->text);
+    finish_start(c);
+    /* The process may have ended before anybody could know that it ran. */
+    if (c->has_early_exit) {
+        c->has_early_exit = false;
+        if (container_is_up(c) && c->early_exit.pid == c->record->state->pid)
+            container_self_exit(c, &c->early_exit);
+    }
+}
+
+static void on_started(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    struct container *c = dv_cell_state(cell);
+    struct task *task = ctx;
+    if (outcome->error) {
+        fail_start(c, outcome->error);
+        return;
+    }
+    struct dv_container_state *state = c->record->state;
+    state->status = DV_STATUS_RUNNING;
+    state->pid = c->created_pid;
+    state->started_ns = dv_clock_wall_ns(dv_cell_clock(cell));
+    state->exit_code = 0;
+    state->is_oom_killed = false;
+    container_set_error(c, NULL);
+    c->created_pid = 0;
+    c->run_started_ns = dv_clock_monotonic_ns(dv_cell_clock(cell));
+    c->record->started_before = true;
+    container_publish(c, DV_CHANGE_STATE, NULL);
+    container_commit(c, task->sequence, on_committed, task);
+}
+
+static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    struct container *c = dv_cell_state(cell);
+    if (outcome->error) {
+        fail_start(c, outcome->error);
+        return;
+    }
+    struct dv_runtime_start_job body = {
+        .id = c->record->id,
+        .timeout_ms = c->settings->job_timeout_ms,
+    };
+    dv_ask(cell, DV_ADDRESS_WORKERS, DV_KIND_runtime_start_job, &body,
+           c->settings->job_timeout_ms * 2, on_started, ctx);
+}
+
+static void on_created(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    struct container *c = dv_cell_state(cell);
+    if (outcome->error) {
+        fail_start(c, outcome->error);
+        return;
+    }
+    const struct dv_runtime_created *created = outcome->body;
+    c->created_pid = created->pid;
+    c->start_ticks = created->start_ticks;
+    c->stop_signal = SIGTERM;
+    if (created->stop_signal)
+        (void)dv_signal_parse(created->stop_signal, &c->stop_signal);
+    struct dv_exit_watch_cmd body = {
+        .id = c->record->id,
+        .pid = created->pid,
+        .start_ticks = created->start_ticks,
+    };
+    dv_ask(cell, DV_ADDRESS_EXITS, DV_KIND_exit_watch_cmd, &body, c->settings->command_timeout_ms,
+           on_watched, ctx);
+}
+
+void container_start(struct container *c, struct task *task)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    if (dv_states_check(c->record->state->status, DV_OPERATION_START, false, c->name, &err) < 0) {
+        task_failed(c, &err);
+        return;
+    }
+    container_cancel_restart(c);
+    if (task->is_automatic) {
+        c->record->restart_count++;
+    } else {
+        c->record->restart_count = 0;
+        c->restart_wait_ms = 0;
+        c->record->manually_stopped = false;
+    }
+    c->has_early_exit = false;
+    struct dv_runtime_create_job body = {
+        .record = c->record,
+        .timeout_ms = c->settings->job_timeout_ms,
+    };
+    dv_ask(c->cell, DV_ADDRESS_WORKERS, DV_KIND_runtime_create_job, &body,
+           c->settings->job_timeout_ms * 2, on_created, task);
+}

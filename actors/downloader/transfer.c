@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/downloader/transfer.h"
+
+#include "messages/codec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#define ARENA_MAX         (4U << 20)
+#define MEMORY_BODY_MAX   (1U << 20)
+#define REDIRECTS_MAX     10L
+#define CONNECT_TIMEOUT_S 30L
+#define RECEIVE_BYTES     (256L << 10)
+
+/* Ends the transfer from a callback of curl. */
+static size_t give_up(struct transfer *t, enum dv_error_class class, const char *text)
+{
+    if (t->error.class == DV_ERR_NONE)
+        dv_error_set(&t->error, class, "%s: %s", t->command->job, text);
+    return 0;
+}
+
+/* -- what curl hands over ------------------------------------------------------------------- */
+
+static bool is_success(long status)
+{
+    return status >= 200 && status <= 299;
+}
+
+/* A server that ignores the range sends everything again. */
+static bool begin_anew(struct transfer *t, long status)
+{
+    if (t->asked_from == 0 || status == 206)
+        return true;
+    if (ftruncate(t->fd, 0) < 0 || lseek(t->fd, 0, SEEK_SET) < 0)
+        return false;
+    t->stored = 0;
+    dv_digest_sum_free(t->sum);
+    t->sum = NULL;
+    return !t->command->digest || dv_digest_sum_new(t->command->digest, &t->sum, &t->error) == 0;
+}
+
+static bool judge(struct transfer *t)
+{
+    long status = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    t->is_judged = true;
+    t->is_to_file = t->command->file && is_success(status);
+    return !t->is_to_file || begin_anew(t, status);
+}
+
+static bool store(struct transfer *t, const char *bytes, size_t len)
+{
+    while (len) {
+        ssize_t wrote = write(t->fd, bytes, len);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote < 0) {
+            if (t->error.class == DV_ERR_NONE)
+                dv_error_sys(&t->error, DV_ERR_IO, errno, "write '%s'", t->command->file);
+            return false;
+        }
+        if (t->sum)
+            dv_digest_sum_add(t->sum, bytes, (size_t)wrote);
+        t->stored += wrote;
+        bytes += wrote;
+        len -= (size_t)wrote;
+    }
+    return true;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
+{
+    struct transfer *t = ctx;
+    size_t len = size * count;
+    if (!t->is_judged && !judge(t))
+        return give_up(t, DV_ERR_IO, "cannot begin the file anew");
+    if (t->is_to_file) {
+        int64_t limit = t->command->size ? t->command->size : t->command->max_bytes;
+        if ((int64_t)len > limit - t->stored)
+            return give_up(t, DV_ERR_CORRUPT, "more bytes come than were promised");
+        return store(t, bytes, len) ? len : 0;
+    }
+    if (t->body.len + len > (size_t)t->command->max_bytes || t->body.len + len > MEMORY_BODY_MAX)
+        return give_up(t, DV_ERR_LIMIT, "the answer is larger than allowed");
+    return dv_buf_append(&t->body, bytes, len, &t->error) < 0 ? 0 : len;
+}
+
+static void add_header(struct transfer *t, struct dv_str name, struct dv_str value)
+{
+    if (t->header_count == TRANSFER_HEADERS_MAX || name.len == 0 || name.len > 256 ||
+        value.len > 16384 || !dv_str_is_utf8(name) || !dv_str_is_utf8(value))
+        return;
+    char *own_name = dv_arena_strndup(t->arena, name.data, name.len);
+    char *own_value = dv_arena_strndup(t->arena, value.data, value.len);
+    if (own_name && own_value)
+        t->headers[t->header_count++] =
+            (struct dv_http_header){.name = own_name, .value = own_value};
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
+{
+    struct transfer *t = ctx;
+    struct dv_str line = {bytes, size * count};
+    while (line.len && strchr("\r\n", line.data[line.len - 1]))
+        line.len--;
+    if (dv_str_starts_with(line, "HTTP/")) {
+        t->header_count = 0; /* those before were of an earlier response in a chain of redirects */
+        t->is_judged = false;
+        return size * count;
+    }
+    struct dv_str name;
+    struct dv_str value;
+    if (dv_str_cut(line, ':', &name, &value)) {
+        while (value.len && (value.data[0] == ' ' || value.data[0] == '\t')) {
+            value.data++;
+            value.len--;
+        }
+        add_header(t, name, value);
+    }
+    return size * count;
+}
+
+/* -- making it ready ------------------------------------------------------------------------ */
+
+/* Only when the address begins with a scheme and exactly that host[:port]. */
+static bool may_see_secret(const struct dv_download_cmd *command)
+{
+    const char *start = strstr(command->url, "://");
+    if (!command->authorization || !command->secret_host || !start)
+        return false;
+    start += 3;
+    size_t len = strcspn(start, "/?#");
+    return len == strlen(command->secret_host) &&
+           strncasecmp(start, command->secret_host, len) == 0;
+}
+
+static int append_header(struct transfer *t, const char *name, const char *value)
+{
+    char line[17000];
+    int used = snprintf(line, sizeof(line), "%s: %s", name, value);
+    if (used < 0 || (size_t)used >= sizeof(line) || strpbrk(line, "\r\n"))
+        return -DV_ERR_INVALID;
+    struct curl_slist *more = curl_slist_append(t->request_headers, line);
+    if (!more)
+        return -DV_ERR_NO_MEMORY;
+    t->request_headers = more;
+    return 0;
+}
+
+static int set_headers(struct transfer *t, struct dv_error *err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < t->command->headers.count; i++)
+        r = append_header(t, t->command->headers.items[i].name, t->command->headers.items[i].value);
+    if (r == 0 && may_see_secret(t->command))
+        r = append_header(t, "Authorization", t->command->authorization);
+    if (r < 0)
+        return dv_error_set(err, DV_ERR_INVALID, "%s: a header cannot be sent", t->command->job);
+    curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->request_headers);
+    return 0;
+}
+
+static void set_options(struct transfer *t)
+{
+    const struct dv_download_cmd *c = t->command;
+    bool is_https = strncasecmp(c->url, "https:", 6) == 0;
+    curl_easy_setopt(t->easy, CURLOPT_URL, c->url);
+    curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
+    curl_easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->curl_text);
+    curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "davit");
+    curl_easy_setopt(t->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(t->easy, CURLOPT_REDIR_PROTOCOLS_STR, is_https ? "https" : "http,https");
+    curl_easy_setopt(t->easy, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(t->easy, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
+    curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
+    curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, RECEIVE_BYTES);
+    curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(t->easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(t->easy, CURLOPT_HEADERDATA, t);
+    curl_easy_setopt(t->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (c->stall_ms) {
+        curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_TIME, (long)((c->stall_ms + 999) / 1000));
+    }
+    if (c->is_unverified) {
+        curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    if (c->client_cert && c->client_key) {
+        curl_easy_setopt(t->easy, CURLOPT_SSLCERT, c->client_cert);
+        curl_easy_setopt(t->easy, CURLOPT_SSLKEY, c->client_key);
+    }
+    /* The system's authorities stay in CURLOPT_CAPATH, so those of the file come on top. */
+    if (c->root_ca)
+        curl_easy_setopt(t->easy, CURLOPT_CAINFO, c->root_ca);
+}
+
+static int open_file(struct transfer *t, struct dv_error *err)
+{
+    t->fd = open(t->command->file, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (t->fd < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "create '%s'", t->command->file);
+    return t->command->digest ? dv_digest_sum_new(t->command->digest, &t->sum, err) : 0;
+}
+
+int transfer_new(const struct dv_download_cmd *command, struct transfer **ret, struct dv_error *err)
+{
+    struct transfer *t = calloc(1, sizeof(*t));
+    if (!t)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a download");
+    t->fd = -1;
+    t->body = DV_BUF_INIT(MEMORY_BODY_MAX);
+    t->arena = dv_arena_new(ARENA_MAX);
+    t->easy = curl_easy_init();
+    void *copy = NULL;
+    int r = t->arena && t->easy ? dv_copy(&dv_schema_download_cmd, command, t->arena, &copy, err)
+                                : dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a download");
+    if (r == 0) {
+        t->command = copy;
+        r = set_headers(t, err);
+    }
+    if (r == 0 && t->command->file)
+        r = open_file(t, err);
+    if (r < 0) {
+        transfer_free(t);
+        return r;
+    }
+    set_options(t);
+    *ret = t;
+    return 0;
+}
+
+void transfer_free(struct transfer *t)
+{
+    if (!t)
+        return;
+    curl_easy_cleanup(t->easy);
+    curl_slist_free_all(t->request_headers);
+    dv_digest_sum_free(t->sum);
+    dv_close(&t->fd);
+    dv_buf_done(&t->body);
+    dv_arena_free(t->arena);
+    free(t);
+}
+
+void transfer_rewind(struct transfer *t)
+{
+    t->header_count = 0;
+    t->is_judged = false;
+    dv_buf_clear(&t->body);
+    t->error = DV_ERROR_INIT;
+    t->asked_from = t->stored;
+    curl_easy_setopt(t->easy, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)t->asked_from);
+}
+
+/* -- the end -------------------------------------------------------------------------------- */
+
+bool transfer_may_retry(const struct transfer *t, CURLcode code)
+{
+    if (t->error.class != DV_ERR_NONE || t->tries >= TRANSFER_TRIES_MAX)
+        return false;
+    switch (code) {
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+        /* A connection that never worked is the asker's to judge: it may try another way. */
+        return t->stored > 0;
+    default:
+        return false;
+    }
+}
+
+static int check_file(struct transfer *t, struct dv_error *err)
+{
+    if (t->command->size && t->stored != t->command->size)
+        return dv_error_set(err, DV_ERR_CORRUPT, "%s: %lld bytes came, %lld were promised",
+                            t->command->job, (long long)t->stored, (long long)t->command->size);
+    int r = t->sum ? dv_digest_sum_check(t->sum, err) : 0;
+    return r < 0 ? dv_error_prefix(err, "%s: ", t->command->job) : 0;
+}
+
+int transfer_finish(struct transfer *t,
+                    CURLcode code,
+                    struct dv_download_result *ret,
+                    struct dv_error *err)
+{
+    if (t->error.class != DV_ERR_NONE) {
+        *err = t->error;
+        return -(int)t->error.class;
+    }
+    if (code != CURLE_OK)
+        return dv_error_set(
+            err, code == CURLE_OPERATION_TIMEDOUT ? DV_ERR_TIMED_OUT : DV_ERR_UNAVAILABLE, "%s: %s",
+            t->command->url, t->curl_text[0] ? t->curl_text : curl_easy_strerror(code));
+    long status = 0;
+    char *url = NULL;
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(t->easy, CURLINFO_EFFECTIVE_URL, &url);
+    bool is_file = t->command->file && is_success(status);
+    int r = is_file ? check_file(t, err) : 0;
+    if (r < 0)
+        return r;
+    *ret = (struct dv_download_result){
+        .status = status,
+        .headers = {t->headers, t->header_count},
+        .body = {(uint8_t *)t->body.data, t->body.len},
+        .bytes = is_file ? t->stored : 0,
+        .url = url && dv_str_is_utf8(dv_str_of(url)) ? url : NULL,
+    };
+    return 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * One download: the curl handle, where the bytes go and what they must be. Private to the
+ * downloader; one thread.
+ */
+#include "actors/kit/cell.h"
+#include "base/buf.h"
+#include "messages/messages.h"
+#include "runtime/image/digest.h"
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+#define TRANSFER_TRIES_MAX   5
+#define TRANSFER_HEADERS_MAX 128
+
+struct transfer {
+    struct transfer *next;
+    struct dv_request *request;
+    struct dv_arena *arena; /* of the command and the answer's headers */
+    const struct dv_download_cmd *command;
+    CURL *easy;
+    struct curl_slist *request_headers;
+    struct dv_http_header headers[TRANSFER_HEADERS_MAX];
+    size_t header_count;
+    struct dv_buf body; /* without a file, or when the status is not 2xx */
+    int fd;             /* of the file, -1: none */
+    struct dv_digest_sum *sum;
+    int64_t stored;     /* bytes in the file */
+    int64_t asked_from; /* offset of the current request */
+    bool is_judged;     /* the status of the final response was looked at */
+    bool is_to_file;
+    unsigned tries;
+    uint64_t retry_timer;
+    struct dv_error error; /* set by a callback: why it ended the transfer */
+    char curl_text[CURL_ERROR_SIZE];
+};
+
+/* Copies the command; the handle is ready for curl_multi_add_handle and gives the transfer back as
+ * CURLINFO_PRIVATE. */
+__attribute__((warn_unused_result)) int
+transfer_new(const struct dv_download_cmd *command, struct transfer **ret, struct dv_error *err);
+void transfer_free(struct transfer *transfer);
+
+/* Before another try: goes on where the file ends. */
+void transfer_rewind(struct transfer *transfer);
+
+/* After curl is done: 0 with the answer in *ret (borrowed from the transfer), or why it failed. */
+__attribute__((warn_unused_result)) int transfer_finish(struct transfer *transfer,
+                                                        CURLcode code,
+                                                        struct dv_download_result *ret,
+                                                        struct dv_error *err);
+/* Whether this failure may go away by trying again. */
+bool transfer_may_retry(const struct transfer *transfer, CURLcode code);

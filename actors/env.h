@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What the composition root (daemon/, simulation, harness) gives to the actors: numbers and ports.
+ * Read-only while cells run; the objects behind the pointers outlive the system. Ports appear as
+ * opaque types: an actor can call only those whose headers its module may include.
+ */
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dv_bridge_ops;
+struct dv_exit_source;
+struct dv_image_store;
+struct dv_journal;
+struct dv_launcher;
+struct dv_layers;
+struct dv_registry_settings;
+struct dv_runtime;
+
+/* Numbers from the configuration; all times in milliseconds. */
+struct dv_actor_settings {
+    int64_t stop_timeout_ms;     /* manager.default_ctrs_stop_timeout */
+    int64_t stop_extra_ms;       /* deadline of a stop beyond its own timeouts */
+    int64_t command_timeout_ms;  /* other commands */
+    int64_t job_timeout_ms;      /* one call of the OCI runtime */
+    int64_t pull_stall_ms;       /* a pull without a byte for so long fails */
+    int64_t restart_first_ms;    /* first wait of the back-off */
+    int64_t restart_max_ms;      /* its ceiling */
+    int64_t restart_stable_ms;   /* a run this long starts the back-off anew */
+    int64_t unpack_timeout_ms;   /* one layer */
+    int64_t repeat_window_ms;    /* how long answers are remembered */
+    int64_t checkpoint_ms;       /* records are written beside the journal this often */
+    unsigned workers;            /* size of the pool */
+    unsigned commands_max;       /* admission: commands in progress per bridge */
+    unsigned repeats_max;        /* answers remembered per bridge */
+    unsigned twin_in_flight_max; /* twin changes sent and not acknowledged, per bridge */
+    unsigned outbox_max;         /* twin changes waiting, per bridge */
+    bool same_boot;              /* what run_dir says is about this boot of the machine */
+    const char *version;
+    const char *network_note; /* for davit status; NULL: nothing to say */
+};
+
+/* One bridge of the daemon: session/<name> and bridge/<name>. */
+struct dv_bridge_setup {
+    const char *name;
+    const struct dv_bridge_ops *ops;
+    const void *config;
+};
+
+struct dv_actor_env {
+    const struct dv_actor_settings *settings;
+    struct dv_journal *journal;
+    const char *home_dir;
+    struct dv_image_store *images;
+    const struct dv_registry_settings *registries;
+    const char *ingest_dir; /* where the downloader puts blobs before the store adopts them */
+    const struct dv_bridge_setup *bridges; /* ends with a NULL name */
+    void *ports;                           /* first argument of the two below */
+    /* A driver for one worker; freed by the worker. */
+    int (*runtime_open)(void *ports,
+                        unsigned worker,
+                        struct dv_runtime **ret,
+                        struct dv_error *err);
+    /* A launcher for one worker, for davit-unpack; freed by the worker. NULL member: no unpacking.
+     */
+    int (*launcher_open)(void *ports,
+                         unsigned worker,
+                         struct dv_launcher **ret,
+                         struct dv_error *err);
+    int (*exits_open)(void *ports, struct dv_exit_source **ret, struct dv_error *err);
+};

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/session/session.h"
+
+#include "actors/addresses.h"
+#include "actors/env.h"
+#include "base/journal.h"
+#include "base/log.h"
+#include "bridge/bridge.h"
+#include "messages/codec.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_MS 1000000
+/* Events taken from the bridge before other mail gets its turn. */
+#define EVENTS_AT_ONCE 64
+#define DAY_MS         (24LL * 3600 * 1000)
+
+struct state {
+    struct dv_cell *cell;
+    const struct dv_actor_env *env;
+    const struct dv_bridge_setup *setup;
+    struct dv_bridge *bridge;
+    struct dv_bridge_sink sink; /* paho's threads call it; it uses only what never changes */
+    struct dv_address core;     /* bridge/<name> */
+    uint64_t timer;
+};
+
+/* What an answer to the other side needs when the core cannot give one. */
+struct in_progress {
+    char *feature;
+    char *operation;
+    char *token;
+    int64_t sequence;
+    bool wants_reply;
+};
+
+static void drain(struct state *s);
+
+/* Runs in threads of the bridge. The journal is thread-safe and returns after the group commit. */
+static int accept_raw(struct dv_bridge_sink *sink,
+                      const void *raw,
+                      size_t len,
+                      int64_t *ret_sequence,
+                      struct dv_error *err)
+{
+    struct state *s = (struct state *)((char *)sink - offsetof(struct state, sink));
+    struct dv_store_command body = {
+        .bridge = (char *)s->setup->name,
+        .raw = {(uint8_t *)raw, len},
+    };
+    DV_AUTO_IN_PLACE(dv_buf) buf = DV_BUF_INIT(DV_MESSAGE_BYTES_MAX);
+    int r = dv_encode(&dv_schema_store_command, &body, &buf, err);
+    if (r < 0)
+        return r;
+    uint64_t sequence;
+    r = dv_journal_append(s->env->journal, DV_KIND_store_command, buf.data, buf.len, &sequence,
+                          err);
+    if (r == 0)
+        *ret_sequence = (int64_t)sequence;
+    return r;
+}
+
+/* -- commands in ---------------------------------------------------------------------------- */
+
+static void in_progress_free(struct in_progress *p)
+{
+    if (!p)
+        return;
+    free(p->feature);
+    free(p->operation);
+    free(p->token);
+    free(p);
+}
+
+static struct in_progress *in_progress_new(const struct dv_command *command)
+{
+    struct in_progress *p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    p->feature = strdup(command->feature);
+    p->operation = strdup(command->operation);
+    p->token = strdup(command->token ? command->token : "");
+    p->sequence = command->sequence;
+    p->wants_reply = command->wants_reply;
+    if (p->feature && p->operation && p->token)
+        return p;
+    in_progress_free(p);
+    return NULL;
+}
+
+static void send_reply(struct state *s, const struct dv_command_reply *reply)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    if (s->bridge->ops->reply(s->bridge, reply, &err) < 0)
+        dv_log(DV_LOG_WARN, "bridge %s: the answer to %s of %s is lost: %s", s->setup->name,
+               reply->operation, reply->feature, err.text);
+}
+
+static void refuse(struct state *s, const struct in_progress *p, const struct dv_error *error)
+{
+    if (!p->wants_reply)
+        return;
+    struct dv_command_reply reply = {
+        .feature = p->feature,
+        .operation = p->operation,
+        .token = p->token,
+        .status = dv_error_status(error->class),
+        .error_class = (int64_t)error->class,
+        .error_text = (char *)error->text,
+        .sequence = p->sequence,
+    };
+    send_reply(s, &reply);
+}
+
+static void on_answered(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    struct state *s = dv_cell_state(cell);
+    struct in_progress *p = ctx;
+    if (outcome->error) {
+        if (outcome->error->class != DV_ERR_CANCELED)
+            refuse(s, p, outcome->error);
+    } else if (p->wants_reply) {
+        send_reply(s, outcome->body);
+    }
+    in_progress_free(p);
+}
+
+static void on_journaled(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    if (outcome->error && outcome->error->class != DV_ERR_CANCELED)
+        dv_log(
+            DV_LOG_ERROR,
+            "%s: the end of a command is not in the journal, it may run again after a restart: %s",
+            dv_cell_address(cell), outcome->error->text);
+}
+
+static void take_command(struct state *s, const struct dv_command *command)
+{
+    struct in_progress *p = in_progress_new(command);
+    if (!p) {
+        dv_log(DV_LOG_ERROR, "bridge %s: no memory for a command", s->setup->name);
+        return;
+    }
+    dv_ask(s->cell, s->core.text, DV_KIND_command, command, 3 * DAY_MS, on_answered, p);
+}
+
+static void take_event(struct state *s, const struct dv_bridge_event *event)
+{
+    switch (event->type) {
+    case DV_BRIDGE_NOTHING:
+        break;
+    case DV_BRIDGE_LINK:
+        dv_post(s->cell, s->core.text, DV_KIND_link_changed, event->body);
+        break;
+    case DV_BRIDGE_COMMAND:
+        take_command(s, event->body);
+        break;
+    case DV_BRIDGE_SENT:
+        dv_post(s->cell, s->core.text, DV_KIND_twin_sent, event->body);
+        break;
+    case DV_BRIDGE_FINISHED:
+        dv_ask(s->cell, DV_ADDRESS_STORE, DV_KIND_store_answered, event->body,
+               s->env->settings->command_timeout_ms, on_journaled, NULL);
+        break;
+    }
+}
+
+static void on_time(struct dv_cell *cell, void *ctx)
+{
+    (void)ctx;
+    struct state *s = dv_cell_state(cell);
+    s->timer = 0;
+    drain(s);
+}
+
+static void arm(struct state *s, bool has_more)
+{
+    dv_timer_cancel(s->cell, s->timer);
+    s->timer = 0;
+    int64_t deadline = s->bridge->ops->deadline_ns(s->bridge);
+    if (!has_more && deadline == INT64_MAX)
+        return;
+    int64_t wait = deadline - dv_clock_monotonic_ns(dv_cell_clock(s->cell));
+    int64_t wait_ms = has_more || wait <= 0 ? 0 : (wait + NS_PER_MS - 1) / NS_PER_MS;
+    s->timer = dv_timer_set(s->cell, wait_ms, on_time, NULL);
+}
+
+static void drain(struct state *s)
+{
+    unsigned taken = 0;
+    for (; taken < EVENTS_AT_ONCE; taken++) {
+        DV_AUTO(dv_arena) arena = dv_arena_new(8U << 20);
+        if (!arena)
+            break;
+        struct dv_error err = DV_ERROR_INIT;
+        struct dv_bridge_event event = {.type = DV_BRIDGE_NOTHING};
+        if (s->bridge->ops->next(s->bridge, arena, &event, &err) < 0)
+            dv_log(DV_LOG_WARN, "bridge %s: %s", s->setup->name, err.text);
+        if (event.type == DV_BRIDGE_NOTHING)
+            break;
+        take_event(s, &event);
+    }
+    arm(s, taken == EVENTS_AT_ONCE);
+}
+
+static void on_readable(struct dv_cell *cell, int fd, short events, void *ctx)
+{
+    (void)fd;
+    (void)events;
+    (void)ctx;
+    drain(dv_cell_state(cell));
+}
+
+/* -- replay --------------------------------------------------------------------------------- */
+
+static void ask_open(struct state *s, int64_t after);
+
+static void on_open(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    struct state *s = dv_cell_state(cell);
+    if (outcome->error) {
+        if (outcome->error->class != DV_ERR_CANCELED)
+            dv_log(DV_LOG_ERROR, "bridge %s: commands taken before the restart cannot be read: %s",
+                   s->setup->name, outcome->error->text);
+        return;
+    }
+    const struct dv_store_open *open = outcome->body;
+    int64_t last = 0;
+    for (size_t i = 0; i < open->commands.count; i++) {
+        const struct dv_open_command *command = &open->commands.items[i];
+        struct dv_error err = DV_ERROR_INIT;
+        last = command->sequence;
+        if (s->bridge->ops->replay(s->bridge, command->raw.data, command->raw.len,
+                                   command->sequence, &err) < 0)
+            dv_log(DV_LOG_ERROR, "bridge %s: command %lld from before the restart is lost: %s",
+                   s->setup->name, (long long)command->sequence, err.text);
+    }
+    if (open->more)
+        ask_open(s, last);
+    drain(s);
+}
+
+static void ask_open(struct state *s, int64_t after)
+{
+    struct dv_store_open_query query = {.bridge = (char *)s->setup->name, .after = after};
+    dv_ask(s->cell, DV_ADDRESS_STORE, DV_KIND_store_open_query, &query,
+           s->env->settings->command_timeout_ms, on_open, NULL);
+}
+
+/* -- out ------------------------------------------------------------------------------------ */
+
+static int
+on_twin(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    (void)request;
+    struct state *s = dv_cell_state(cell);
+    const struct dv_twin_change *change = body;
+    int r = s->bridge->ops->twin(s->bridge, change, err);
+    if (r < 0) {
+        struct dv_twin_sent failed = {.number = change->number, .is_failed = true};
+        dv_post(cell, s->core.text, DV_KIND_twin_sent, &failed);
+        return dv_error_prefix(err, "bridge %s: twin of %s: ", s->setup->name, change->feature);
+    }
+    return 0;
+}
+
+static int
+on_outbox(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    (void)request;
+    struct state *s = dv_cell_state(cell);
+    return s->bridge->ops->outbox(s->bridge, body, err);
+}
+
+static int on_features_ready(struct dv_cell *cell,
+                             const void *body,
+                             struct dv_request **request,
+                             struct dv_error *err)
+{
+    (void)body;
+    (void)request;
+    struct state *s = dv_cell_state(cell);
+    int r = s->bridge->ops->features_ready(s->bridge, err);
+    arm(s, false);
+    return r;
+}
+
+static const struct dv_handler handlers[] = {
+    {DV_KIND_twin_change, on_twin},
+    {DV_KIND_outbox_message, on_outbox},
+    {DV_KIND_features_ready, on_features_ready},
+};
+
+static const struct dv_bridge_setup *find_setup(const struct dv_actor_env *env, const char *name)
+{
+    for (const struct dv_bridge_setup *setup = env->bridges; setup->name; setup++)
+        if (strcmp(setup->name, name) == 0)
+            return setup;
+    return NULL;
+}
+
+static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *err)
+{
+    const struct dv_bridge_start_args *args = start;
+    struct state *s = dv_cell_state(cell);
+    s->cell = cell;
+    s->env = dv_cell_env(cell);
+    s->setup = find_setup(s->env, args->name);
+    if (!s->setup)
+        return dv_error_set(err, DV_ERR_INTERNAL, "there is no bridge '%s'", args->name);
+    s->core = dv_address_of("bridge/", s->setup->name);
+    s->sink.accept = accept_raw;
+    struct dv_bridge_env env = {
+        .clock = dv_cell_clock(cell),
+        .sink = &s->sink,
+        .config = s->setup->config,
+    };
+    int r = s->setup->ops->open(&env, &s->bridge, err);
+    if (r < 0)
+        return dv_error_prefix(err, "bridge %s: ", s->setup->name);
+    r = dv_watch(cell, s->bridge->ops->fd(s->bridge), POLLIN, on_readable, NULL, err);
+    if (r < 0)
+        return r;
+    ask_open(s, 0);
+    arm(s, false);
+    return 0;
+}
+
+static void stop_cell(struct dv_cell *cell)
+{
+    struct state *s = dv_cell_state(cell);
+    if (s->bridge)
+        s->bridge->ops->free(s->bridge);
+}
+
+const struct dv_cell_type dv_session_cell = {
+    .name = "session",
+    .state_size = sizeof(struct state),
+    .handlers = handlers,
+    .handler_count = sizeof(handlers) / sizeof(handlers[0]),
+    .start_kind = DV_KIND_bridge_start_args,
+    .may_block = true,
+    .is_service = true,
+    .start = start_cell,
+    .stop = stop_cell,
+};

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/store/memory.h"
+
+#include "messages/codec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ENTRY_ARENA_MAX (8U << 20)
+#define BUCKETS         4096
+
+struct stored {
+    struct dv_stored view;
+    char *id;
+    void *encoded;
+    struct stored *next; /* in its bucket */
+    size_t index;
+};
+
+struct intent {
+    struct dv_store_intent view;
+    char *id;
+    char *work;
+};
+
+struct dv_store_memory {
+    struct stored **stored;
+    size_t count;
+    size_t room;
+    struct stored *buckets[BUCKETS];
+
+    uint64_t *open; /* ascending */
+    size_t open_count;
+    size_t open_room;
+
+    uint64_t *answers; /* numbers of store_answered entries, the oldest first */
+    size_t answers_count;
+    size_t answers_max;
+
+    struct intent *intents;
+    size_t intent_count;
+    size_t intent_room;
+};
+
+static int no_memory(struct dv_error *err)
+{
+    return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the store");
+}
+
+static bool grow(void **array, size_t *room, size_t count, size_t size)
+{
+    if (count < *room)
+        return true;
+    size_t more = *room ? *room * 2 : 64;
+    void *grown = reallocarray(*array, more, size);
+    if (!grown)
+        return false;
+    *array = grown;
+    *room = more;
+    return true;
+}
+
+struct dv_store_memory *dv_store_memory_new(unsigned answers_max)
+{
+    struct dv_store_memory *memory = calloc(1, sizeof(*memory));
+    if (!memory)
+        return NULL;
+    memory->answers_max = answers_max ? answers_max : 1;
+    memory->answers = calloc(memory->answers_max, sizeof(*memory->answers));
+    if (memory->answers)
+        return memory;
+    free(memory);
+    return NULL;
+}
+
+static void free_stored(struct stored *stored)
+{
+    if (!stored)
+        return;
+    free(stored->id);
+    free(stored->encoded);
+    free(stored);
+}
+
+static void free_intent(struct intent *intent)
+{
+    free(intent->id);
+    free(intent->work);
+}
+
+void dv_store_memory_free(struct dv_store_memory *memory)
+{
+    if (!memory)
+        return;
+    for (size_t i = 0; i < memory->count; i++)
+        free_stored(memory->stored[i]);
+    for (size_t i = 0; i < memory->intent_count; i++)
+        free_intent(&memory->intents[i]);
+    free(memory->stored);
+    free(memory->open);
+    free(memory->answers);
+    free(memory->intents);
+    free(memory);
+}
+
+/* -- records -------------------------------------------------------------------------------- */
+
+static size_t bucket_of(const char *id)
+{
+    uint64_t hash = 14695981039346656037U;
+    for (; *id; id++)
+        hash = (hash ^ (unsigned char)*id) * 1099511628211U;
+    return (size_t)(hash ^ hash >> 32) & (BUCKETS - 1);
+}
+
+static struct stored *find(const struct dv_store_memory *memory, const char *id)
+{
+    struct stored *stored = memory->buckets[bucket_of(id)];
+    while (stored && strcmp(stored->id, id) != 0)
+        stored = stored->next;
+    return stored;
+}
+
+static struct stored *find_or_add(struct dv_store_memory *memory, const char *id)
+{
+    struct stored *stored = find(memory, id);
+    if (stored)
+        return stored;
+    if (!grow((void **)&memory->stored, &memory->room, memory->count, sizeof(struct stored *)))
+        return NULL;
+    stored = calloc(1, sizeof(*stored));
+    if (!stored)
+        return NULL;
+    stored->id = strdup(id);
+    if (!stored->id) {
+        free(stored);
+        return NULL;
+    }
+    stored->view.id = stored->id;
+    stored->index = memory->count;
+    memory->stored[memory->count++] = stored;
+    struct stored **bucket = &memory->buckets[bucket_of(id)];
+    stored->next = *bucket;
+    *bucket = stored;
+    return stored;
+}
+
+static int put(struct dv_store_memory *memory,
+               const struct dv_container_record *record,
+               bool is_dirty,
+               struct dv_error *err)
+{
+    DV_AUTO_IN_PLACE(dv_buf) buf = DV_BUF_INIT(DV_MESSAGE_BYTES_MAX);
+    int r = dv_encode(&dv_schema_container_record, record, &buf, err);
+    if (r < 0)
+        return r;
+    struct stored *stored = find_or_add(memory, record->id);
+    if (!stored)
+        return no_memory(err);
+    free(stored->encoded);
+    stored->encoded = dv_buf_take(&buf, &stored->view.len);
+    stored->view.encoded = stored->encoded;
+    stored->view.is_dirty = is_dirty;
+    stored->view.is_removed = false;
+    return 0;
+}
+
+int dv_store_memory_add_file(struct dv_store_memory *memory,
+                             const struct dv_container_record *record,
+                             struct dv_error *err)
+{
+    return put(memory, record, false, err);
+}
+
+const struct dv_stored *dv_store_memory_at(const struct dv_store_memory *memory, size_t index)
+{
+    return index < memory->count ? &memory->stored[index]->view : NULL;
+}
+
+static void forget(struct dv_store_memory *memory, struct stored *stored)
+{
+    struct stored **at = &memory->buckets[bucket_of(stored->id)];
+    while (*at != stored)
+        at = &(*at)->next;
+    *at = stored->next;
+    struct stored *last = memory->stored[--memory->count];
+    memory->stored[stored->index] = last;
+    last->index = stored->index;
+    free_stored(stored);
+}
+
+void dv_store_memory_checkpointed(struct dv_store_memory *memory, const char *id)
+{
+    struct stored *stored = find(memory, id);
+    if (!stored)
+        return;
+    if (stored->view.is_removed)
+        forget(memory, stored);
+    else
+        stored->view.is_dirty = false;
+}
+
+size_t dv_store_memory_dirty(const struct dv_store_memory *memory)
+{
+    size_t dirty = 0;
+    for (size_t i = 0; i < memory->count; i++)
+        dirty += memory->stored[i]->view.is_dirty || memory->stored[i]->view.is_removed;
+    return dirty;
+}
+
+/* -- commands, answers, intents ------------------------------------------------------------- */
+
+static bool open_index(const struct dv_store_memory *memory, uint64_t sequence, size_t *ret)
+{
+    size_t low = 0;
+    size_t high = memory->open_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (memory->open[middle] < sequence)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *ret = low;
+    return low < memory->open_count && memory->open[low] == sequence;
+}
+
+static void close_command(struct dv_store_memory *memory, int64_t sequence)
+{
+    size_t index;
+    if (sequence <= 0 || !open_index(memory, (uint64_t)sequence, &index))
+        return;
+    memmove(&memory->open[index], &memory->open[index + 1],
+            (memory->open_count - index - 1) * sizeof(*memory->open));
+    memory->open_count--;
+}
+
+uint64_t dv_store_memory_open_after(const struct dv_store_memory *memory, uint64_t after)
+{
+    size_t index;
+    (void)open_index(memory, after + 1, &index);
+    return index < memory->open_count ? memory->open[index] : 0;
+}
+
+static void drop_intents(struct dv_store_memory *memory, const char *id)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < memory->intent_count; i++) {
+        if (strcmp(memory->intents[i].id, id) == 0)
+            free_intent(&memory->intents[i]);
+        else
+            memory->intents[kept++] = memory->intents[i];
+    }
+    memory->intent_count = kept;
+}
+
+static int add_intent(struct dv_store_memory *memory,
+                      const struct dv_store_intent *intent,
+                      struct dv_error *err)
+{
+    if (!grow((void **)&memory->intents, &memory->intent_room, memory->intent_count,
+              sizeof(*memory->intents)))
+        return no_memory(err);
+    struct intent fresh = {.id = strdup(intent->id), .work = strdup(intent->work)};
+    if (!fresh.id || !fresh.work) {
+        free_intent(&fresh);
+        return no_memory(err);
+    }
+    fresh.view = (struct dv_store_intent){fresh.id, fresh.work, intent->command_sequence, {}};
+    memory->intents[memory->intent_count++] = fresh;
+    return 0;
+}
+
+const struct dv_store_intent *dv_store_memory_intent(const struct dv_store_memory *memory,
+                                                     size_t index)
+{
+    if (index >= memory->intent_count)
+        return NULL;
+    struct intent *intent = &memory->intents[index];
+    intent->view.id = intent->id;
+    intent->view.work = intent->work;
+    return &intent->view;
+}
+
+/* Answers that are remembered for repeats; only the newest stay. */
+static void add_answer(struct dv_store_memory *memory, uint64_t sequence)
+{
+    if (memory->answers_count == memory->answers_max) {
+        memory->answers_count--;
+        memmove(memory->answers, memory->answers + 1,
+                memory->answers_count * sizeof(*memory->answers));
+    }
+    memory->answers[memory->answers_count++] = sequence;
+}
+
+/* -- entries -------------------------------------------------------------------------------- */
+
+/* The command that an entry ends, 0: none. */
+static int64_t ended_command(const struct dv_journal_entry *entry, const void *body)
+{
+    switch (entry->kind) {
+    case DV_KIND_store_record:
+        return ((const struct dv_store_record *)body)->command_sequence;
+    case DV_KIND_store_remove:
+        return ((const struct dv_store_remove *)body)->command_sequence;
+    case DV_KIND_store_answered:
+        return ((const struct dv_store_answered *)body)->sequence;
+    default:
+        return 0;
+    }
+}
+
+static int apply_decoded(struct dv_store_memory *memory,
+                         const struct dv_journal_entry *entry,
+                         const void *body,
+                         struct dv_error *err)
+{
+    close_command(memory, ended_command(entry, body));
+    if (entry->kind == DV_KIND_store_record)
+        return put(memory, ((const struct dv_store_record *)body)->record, true, err);
+    if (entry->kind == DV_KIND_store_intent)
+        return add_intent(memory, body, err);
+    if (entry->kind == DV_KIND_store_remove) {
+        const struct dv_store_remove *gone = body;
+        struct stored *stored = find(memory, gone->id);
+        if (stored)
+            stored->view.is_removed = true;
+        drop_intents(memory, gone->id);
+    } else if (entry->kind == DV_KIND_store_answered) {
+        const struct dv_store_answered *answered = body;
+        if (answered->reply && answered->repeat_key && answered->repeat_key[0])
+            add_answer(memory, entry->sequence);
+    }
+    return 0;
+}
+
+static int add_command(struct dv_store_memory *memory, uint64_t sequence, struct dv_error *err)
+{
+    if (!grow((void **)&memory->open, &memory->open_room, memory->open_count,
+              sizeof(*memory->open)))
+        return no_memory(err);
+    memory->open[memory->open_count++] = sequence;
+    return 0;
+}
+
+static const struct dv_schema *schema_of(uint16_t kind)
+{
+    switch (kind) {
+    case DV_KIND_store_record:
+        return &dv_schema_store_record;
+    case DV_KIND_store_remove:
+        return &dv_schema_store_remove;
+    case DV_KIND_store_answered:
+        return &dv_schema_store_answered;
+    case DV_KIND_store_intent:
+        return &dv_schema_store_intent;
+    default:
+        return NULL;
+    }
+}
+
+static int take(struct dv_store_memory *memory,
+                const struct dv_journal_entry *entry,
+                bool commands_only,
+                struct dv_error *err)
+{
+    if (entry->kind == DV_KIND_store_command)
+        return add_command(memory, entry->sequence, err);
+    const struct dv_schema *schema = schema_of(entry->kind);
+    if (!schema)
+        return 0;
+    DV_AUTO(dv_arena) arena = dv_arena_new(ENTRY_ARENA_MAX);
+    if (!arena)
+        return no_memory(err);
+    void *body;
+    int r = dv_decode(schema, entry->payload, entry->len, arena, &body, err);
+    if (r == 0 && commands_only)
+        close_command(memory, ended_command(entry, body));
+    else if (r == 0)
+        r = apply_decoded(memory, entry, body, err);
+    if (r < 0)
+        return dv_error_prefix(err, "journal entry %llu: ", (unsigned long long)entry->sequence);
+    return 0;
+}
+
+int dv_store_memory_apply(struct dv_store_memory *memory,
+                          const struct dv_journal_entry *entry,
+                          struct dv_error *err)
+{
+    return take(memory, entry, false, err);
+}
+
+int dv_store_memory_learn(struct dv_store_memory *memory,
+                          const struct dv_journal_entry *entry,
+                          struct dv_error *err)
+{
+    return take(memory, entry, true, err);
+}
+
+bool dv_store_memory_keeps(const struct dv_store_memory *memory,
+                           const struct dv_journal_entry *entry)
+{
+    size_t index;
+    switch (entry->kind) {
+    case DV_KIND_store_command:
+        return open_index(memory, entry->sequence, &index);
+    case DV_KIND_store_answered:
+        for (index = 0; index < memory->answers_count; index++)
+            if (memory->answers[index] == entry->sequence)
+                return true;
+        return false;
+    case DV_KIND_store_intent:
+    case DV_KIND_store_remove:
+        /* The end of an intent must stay as long as any intent does: alone, a finished one would
+         * come to life again. */
+        return memory->intent_count > 0;
+    default:
+        return false;
+    }
+}

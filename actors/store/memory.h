@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What the journal and the record files add up to: records, open commands, remembered answers,
+ * unfinished work. Pure bookkeeping in memory; the store cell owns one, not thread-safe.
+ */
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/journal.h"
+#include "messages/messages.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct dv_store_memory;
+
+struct dv_store_memory *dv_store_memory_new(unsigned answers_max);
+void dv_store_memory_free(struct dv_store_memory *memory);
+DV_DEFINE_CLEANUP(dv_store_memory, dv_store_memory_free)
+
+/* One container as it is kept: the encoded store_record. */
+struct dv_stored {
+    const char *id;
+    const void *encoded; /* container_record, encoded */
+    size_t len;
+    bool is_dirty;   /* newer than its file */
+    bool is_removed; /* gone; its file must go too */
+};
+
+/* Applies one journal entry, also at replay. Unknown kinds are ignored. */
+__attribute__((warn_unused_result)) int dv_store_memory_apply(struct dv_store_memory *memory,
+                                                              const struct dv_journal_entry *entry,
+                                                              struct dv_error *err);
+/* Applies only what an entry says of commands: those that bridges wrote, and their ends. For
+ * entries that were applied when they were written, while the commands between them were not seen.
+ */
+__attribute__((warn_unused_result)) int dv_store_memory_learn(struct dv_store_memory *memory,
+                                                              const struct dv_journal_entry *entry,
+                                                              struct dv_error *err);
+/* A record from its file, older than anything in the journal. */
+__attribute__((warn_unused_result)) int dv_store_memory_add_file(
+    struct dv_store_memory *memory, const struct dv_container_record *record, struct dv_error *err);
+
+/* The i-th container (removed ones included), NULL behind the last. */
+const struct dv_stored *dv_store_memory_at(const struct dv_store_memory *memory, size_t index);
+/* Its file is as it is here; a removed one is forgotten (indexes behind it move). */
+void dv_store_memory_checkpointed(struct dv_store_memory *memory, const char *id);
+size_t dv_store_memory_dirty(const struct dv_store_memory *memory);
+
+/* Whether the journal must keep an entry over a rotation. */
+bool dv_store_memory_keeps(const struct dv_store_memory *memory,
+                           const struct dv_journal_entry *entry);
+
+/* Numbers of commands that are taken and not over, ascending; 0 at the end. */
+uint64_t dv_store_memory_open_after(const struct dv_store_memory *memory, uint64_t after);
+/* Unfinished work: the i-th, NULL behind the last. */
+const struct dv_store_intent *dv_store_memory_intent(const struct dv_store_memory *memory,
+                                                     size_t index);

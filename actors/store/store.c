@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/store/store.h"
+
+#include "actors/env.h"
+#include "actors/store/memory.h"
+#include "base/durable.h"
+#include "base/journal.h"
+#include "base/log.h"
+#include "messages/codec.h"
+#include "spec/record.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAITERS_MAX      4096
+#define LOAD_BYTES_MAX   (1U << 20)
+#define RECORD_FILE_MAX  (2U << 20)
+#define RECORD_ARENA_MAX (8U << 20)
+#define ROTATE_BYTES     (16U << 20)
+#define RETRY_MS         5000
+
+struct waiter {
+    struct dv_request *request;
+    uint64_t sequence;
+};
+
+struct state {
+    struct dv_cell *cell;
+    const struct dv_actor_env *env;
+    struct dv_journal *journal;
+    struct dv_store_memory *memory;
+    struct waiter waiters[WAITERS_MAX];
+    size_t waiter_count;
+    uint64_t sync_timer;
+    uint64_t checkpoint_timer;
+    size_t load_index; /* of the list that the roster reads */
+    uint64_t applied;  /* newest entry that `memory` knows */
+};
+
+static void arm_checkpoint(struct state *s, int64_t delay_ms);
+
+static const char *record_path(const struct state *s, const char *id, char path[PATH_MAX])
+{
+    snprintf(path, PATH_MAX, "%s/containers/%s/config.json", s->env->home_dir, id);
+    return path;
+}
+
+/* -- appending ------------------------------------------------------------------------------ */
+
+/* All that came since the last sync becomes durable at once. */
+static void on_sync(struct dv_cell *cell, void *ctx)
+{
+    (void)ctx;
+    struct state *s = dv_cell_state(cell);
+    s->sync_timer = 0;
+    if (!s->waiter_count)
+        return;
+    struct dv_error err = DV_ERROR_INIT;
+    int r = dv_journal_wait(s->journal, s->waiters[s->waiter_count - 1].sequence, &err);
+    if (r < 0)
+        dv_log(DV_LOG_ERROR, "store: %s", err.text);
+    for (size_t i = 0; i < s->waiter_count; i++) {
+        if (!s->waiters[i].request)
+            continue;
+        if (r < 0)
+            dv_answer_error(cell, &s->waiters[i].request, &err);
+        else
+            dv_answer_done(cell, &s->waiters[i].request);
+    }
+    s->waiter_count = 0;
+    if (r < 0)
+        arm_checkpoint(s, RETRY_MS); /* a rotation mends a broken journal */
+}
+
+static int append(struct state *s,
+                  const struct dv_schema *schema,
+                  const void *body,
+                  struct dv_request **request,
+                  struct dv_error *err)
+{
+    if (s->waiter_count == WAITERS_MAX)
+        on_sync(s->cell, NULL);
+    DV_AUTO_IN_PLACE(dv_buf) buf = DV_BUF_INIT(DV_MESSAGE_BYTES_MAX);
+    int r = dv_encode(schema, body, &buf, err);
+    uint64_t sequence = 0;
+    if (r == 0)
+        r = dv_journal_write(s->journal, schema->kind, buf.data, buf.len, &sequence, err);
+    if (r < 0) {
+        if (dv_journal_is_broken(s->journal))
+            arm_checkpoint(s, RETRY_MS);
+        return r;
+    }
+    struct dv_journal_entry entry = {sequence, schema->kind, buf.data, buf.len};
+    r = dv_store_memory_apply(s->memory, &entry, err);
+    if (r < 0)
+        return r;
+    s->waiters[s->waiter_count++] = (struct waiter){dv_steal(request), sequence};
+    if (!s->sync_timer)
+        s->sync_timer = dv_timer_set(s->cell, 0, on_sync, NULL);
+    arm_checkpoint(s, s->env->settings->checkpoint_ms);
+    return 0;
+}
+
+#define APPEND(name)                                                                               \
+    static int on_##name(struct dv_cell *cell, const void *body, struct dv_request **request,      \
+                         struct dv_error *err)                                                     \
+    {                                                                                              \
+        return append(dv_cell_state(cell), &dv_schema_##name, body, request, err);                 \
+    }
+APPEND(store_record)
+APPEND(store_remove)
+APPEND(store_answered)
+APPEND(store_intent)
+#undef APPEND
+
+/* -- checkpoint ----------------------------------------------------------------------------- */
+
+static int write_record(struct state *s, const struct dv_stored *stored, struct dv_error *err)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(RECORD_ARENA_MAX);
+    if (!arena)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for record '%s'", stored->id);
+    void *record;
+    char path[PATH_MAX];
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(RECORD_FILE_MAX);
+    int r =
+        dv_decode(&dv_schema_container_record, stored->encoded, stored->len, arena, &record, err);
+    if (r == 0)
+        r = dv_record_encode(record, &text, err);
+    if (r < 0)
+        return r;
+    record_path(s, stored->id, path);
+    *strrchr(path, '/') = '\0';
+    r = dv_dir_make(path, 0711, err);
+    if (r < 0)
+        return r;
+    record_path(s, stored->id, path);
+    return dv_durable_replace(path, text.data, text.len, 0644, err);
+}
+
+/* The record goes last, so that a crash in between still knows the container. */
+static int remove_record(struct state *s, const struct dv_stored *stored, struct dv_error *err)
+{
+    char path[PATH_MAX];
+    record_path(s, stored->id, path);
+    *strrchr(path, '/') = '\0';
+    return dv_tree_remove(path, err);
+}
+
+static int checkpoint_all(struct state *s, struct dv_error *err)
+{
+    const struct dv_stored *stored;
+    size_t i = 0;
+    while ((stored = dv_store_memory_at(s->memory, i)) != NULL) {
+        int r = 0;
+        bool is_removed = stored->is_removed;
+        if (is_removed)
+            r = remove_record(s, stored, err);
+        else if (stored->is_dirty)
+            r = write_record(s, stored, err);
+        if (r < 0)
+            return r;
+        if (is_removed || stored->is_dirty)
+            dv_store_memory_checkpointed(s->memory, stored->id);
+        if (!is_removed)
+            i++;
+    }
+    return 0;
+}
+
+static int learn(void *ctx, const struct dv_journal_entry *entry, struct dv_error *err)
+{
+    struct state *s = ctx;
+    s->applied = entry->sequence;
+    return dv_store_memory_learn(s->memory, entry, err);
+}
+
+static int keep(void *ctx, const struct dv_journal_entry *entry, struct dv_error *err)
+{
+    (void)err;
+    struct state *s = ctx;
+    /* What came after the last look is not known here: it stays. */
+    return entry->sequence > s->applied || dv_store_memory_keeps(s->memory, entry);
+}
+
+static void on_checkpoint(struct dv_cell *cell, void *ctx)
+{
+    (void)ctx;
+    struct state *s = dv_cell_state(cell);
+    s->checkpoint_timer = 0;
+    struct dv_error err = DV_ERROR_INIT;
+    on_sync(cell, NULL);
+    int r = checkpoint_all(s, &err);
+    bool must_rotate =
+        dv_journal_size(s->journal) > ROTATE_BYTES || dv_journal_is_broken(s->journal);
+    if (r == 0 && must_rotate) {
+        r = dv_journal_each(s->journal, s->applied, learn, s, &err);
+        if (r == 0)
+            r = dv_journal_rotate(s->journal, keep, s, &err);
+    }
+    if (r == 0)
+        return;
+    dv_log(DV_LOG_ERROR, "store: checkpoint, tried again in %d s: %s", RETRY_MS / 1000, err.text);
+    arm_checkpoint(s, RETRY_MS);
+}
+
+static void arm_checkpoint(struct state *s, int64_t delay_ms)
+{
+    if (!s->checkpoint_timer)
+        s->checkpoint_timer = dv_timer_set(s->cell, delay_ms, on_checkpoint, NULL);
+}
+
+/* -- queries -------------------------------------------------------------------------------- */
+
+static int
+on_load(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    (void)body;
+    struct state *s = dv_cell_state(cell);
+    DV_AUTO(dv_arena) arena = dv_arena_new(64U << 20);
+    struct dv_store_loaded loaded = {0};
+    const struct dv_stored *stored;
+    size_t count = 0;
+    size_t bytes = 0;
+    while ((stored = dv_store_memory_at(s->memory, s->load_index + count)) != NULL &&
+           (count == 0 || bytes + stored->len <= LOAD_BYTES_MAX)) {
+        bytes += stored->len;
+        count++;
+    }
+    size_t intents = 0;
+    while (dv_store_memory_intent(s->memory, intents))
+        intents++;
+    if (arena) {
+        loaded.records.items = dv_arena_array(arena, count, sizeof(*loaded.records.items));
+        loaded.intents.items = dv_arena_array(arena, intents, sizeof(*loaded.intents.items));
+    }
+    if (!loaded.records.items || !loaded.intents.items)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory to load records");
+    for (size_t i = 0; i < count; i++) {
+        stored = dv_store_memory_at(s->memory, s->load_index + i);
+        void *record;
+        if (stored->is_removed)
+            continue;
+        int r = dv_decode(&dv_schema_container_record, stored->encoded, stored->len, arena, &record,
+                          err);
+        if (r < 0)
+            return r;
+        loaded.records.items[loaded.records.count++] = *(struct dv_container_record *)record;
+    }
+    for (size_t i = 0; i < intents; i++)
+        loaded.intents.items[loaded.intents.count++] = *dv_store_memory_intent(s->memory, i);
+    s->load_index += count;
+    loaded.more = dv_store_memory_at(s->memory, s->load_index) != NULL;
+    if (!loaded.more)
+        s->load_index = 0;
+    if (*request)
+        dv_answer(cell, request, DV_KIND_store_loaded, &loaded);
+    return 0;
+}
+
+/* Collects what one answer has room for. */
+struct gather {
+    struct state *state;
+    struct dv_arena *arena;
+    const char *bridge;
+    struct dv_open_command *commands;
+    struct dv_store_answered *answers;
+    size_t count;
+    size_t max;
+    size_t bytes;
+    bool more;
+};
+
+static bool has_room(struct gather *g, size_t len)
+{
+    if (g->count == g->max || (g->count && g->bytes + len > LOAD_BYTES_MAX)) {
+        g->more = true;
+        return false;
+    }
+    g->bytes += len;
+    return true;
+}
+
+static int gather_open(void *ctx, const struct dv_journal_entry *entry, struct dv_error *err)
+{
+    struct gather *g = ctx;
+    if (g->more || entry->kind != DV_KIND_store_command ||
+        dv_store_memory_open_after(g->state->memory, entry->sequence - 1) != entry->sequence)
+        return 0;
+    void *body;
+    int r = dv_decode(&dv_schema_store_command, entry->payload, entry->len, g->arena, &body, err);
+    if (r < 0)
+        return r;
+    const struct dv_store_command *command = body;
+    if (strcmp(command->bridge, g->bridge) == 0 && has_room(g, entry->len))
+        g->commands[g->count++] =
+            (struct dv_open_command){(int64_t)entry->sequence, command->raw, {}};
+    return 0;
+}
+
+static int gather_answer(void *ctx, const struct dv_journal_entry *entry, struct dv_error *err)
+{
+    struct gather *g = ctx;
+    if (g->more || entry->kind != DV_KIND_store_answered ||
+        !dv_store_memory_keeps(g->state->memory, entry))
+        return 0;
+    void *body;
+    int r = dv_decode(&dv_schema_store_answered, entry->payload, entry->len, g->arena, &body, err);
+    if (r < 0)
+        return r;
+    struct dv_store_answered *answer = body;
+    if (!answer->bridge || strcmp(answer->bridge, g->bridge) != 0 || !has_room(g, entry->len))
+        return 0;
+    /* The asker goes on behind this number, which must be the entry's own. */
+    answer->sequence = (int64_t)entry->sequence;
+    g->answers[g->count++] = *answer;
+    return 0;
+}
+
+#define GATHER_MAX 4096
+
+static int on_open_query(struct dv_cell *cell,
+                         const void *body,
+                         struct dv_request **request,
+                         struct dv_error *err)
+{
+    struct state *s = dv_cell_state(cell);
+    const struct dv_store_open_query *query = body;
+    DV_AUTO(dv_arena) arena = dv_arena_new(64U << 20);
+    struct gather g = {.state = s, .arena = arena, .bridge = query->bridge, .max = GATHER_MAX};
+    if (arena)
+        g.commands = dv_arena_array(arena, g.max, sizeof(*g.commands));
+    if (!g.commands)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for open commands");
+    int r = dv_journal_each(s->journal, (uint64_t)query->after, gather_open, &g, err);
+    if (r < 0)
+        return r;
+    struct dv_store_open open = {.commands = {g.commands, g.count}, .more = g.more};
+    if (*request)
+        dv_answer(cell, request, DV_KIND_store_open, &open);
+    return 0;
+}
+
+static int on_repeats_query(struct dv_cell *cell,
+                            const void *body,
+                            struct dv_request **request,
+                            struct dv_error *err)
+{
+    struct state *s = dv_cell_state(cell);
+    const struct dv_store_repeats_query *query = body;
+    DV_AUTO(dv_arena) arena = dv_arena_new(64U << 20);
+    struct gather g = {.state = s, .arena = arena, .bridge = query->bridge, .max = GATHER_MAX};
+    if (arena)
+        g.answers = dv_arena_array(arena, g.max, sizeof(*g.answers));
+    if (!g.answers)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for remembered answers");
+    int r = dv_journal_each(s->journal, (uint64_t)query->after, gather_answer, &g, err);
+    if (r < 0)
+        return r;
+    struct dv_store_repeats repeats = {.answers = {g.answers, g.count}, .more = g.more};
+    if (*request)
+        dv_answer(cell, request, DV_KIND_store_repeats, &repeats);
+    return 0;
+}
+
+static const struct dv_handler handlers[] = {
+    {DV_KIND_store_record, on_store_record},
+    {DV_KIND_store_remove, on_store_remove},
+    {DV_KIND_store_answered, on_store_answered},
+    {DV_KIND_store_intent, on_store_intent},
+    {DV_KIND_store_load_query, on_load},
+    {DV_KIND_store_open_query, on_open_query},
+    {DV_KIND_store_repeats_query, on_repeats_query},
+};
+
+/* -- start ---------------------------------------------------------------------------------- */
+
+/* A record that cannot be read is set aside under another name, so that the next start does not
+ * stumble over it again and nothing is lost. */
+static void set_aside(const char *path, const struct dv_error *why)
+{
+    char aside[PATH_MAX];
+    snprintf(aside, sizeof(aside), "%s.bad", path);
+    if (rename(path, aside) < 0)
+        dv_log(DV_LOG_ERROR, "store: cannot set '%s' aside: %m", path);
+    dv_log(DV_LOG_ERROR, "store: record set aside as '%s': %s", aside, why->text);
+}
+
+static void load_record(struct state *s, const char *id)
+{
+    char path[PATH_MAX];
+    struct dv_error err = DV_ERROR_INIT;
+    DV_AUTO(dv_arena) arena = dv_arena_new(RECORD_ARENA_MAX);
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(RECORD_FILE_MAX);
+    record_path(s, id, path);
+    int r = arena ? dv_file_read(path, &text, &err) : -DV_ERR_NO_MEMORY;
+    if (r == -DV_ERR_NOT_FOUND)
+        return;
+    struct dv_container_record *record = NULL;
+    if (r == 0)
+        r = dv_record_decode(text.data ? text.data : "", text.len, id, arena, &record, &err);
+    if (r == 0 && strcmp(record->id, id) != 0)
+        r = dv_error_set(&err, DV_ERR_CORRUPT, "the record in folder '%s' is of container '%s'", id,
+                         record->id);
+    if (r == 0)
+        r = dv_store_memory_add_file(s->memory, record, &err);
+    if (r < 0)
+        set_aside(path, &err);
+    for (size_t i = 0; r == 0 && i < record->warnings.count; i++)
+        dv_log(DV_LOG_WARN, "store: record of '%s': %s", id, record->warnings.items[i]);
+}
+
+static int load_records(struct state *s, struct dv_error *err)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/containers", s->env->home_dir);
+    int r = dv_dir_make(path, 0711, err);
+    if (r < 0)
+        return r;
+    dv_autoclosedir DIR *dir = opendir(path);
+    if (!dir)
+        return dv_error_sys(err, DV_ERR_IO, errno, "open '%s'", path);
+    const struct dirent *entry;
+    while ((entry = readdir(dir)) != NULL)
+        if (entry->d_name[0] != '.')
+            load_record(s, entry->d_name);
+    return 0;
+}
+
+static int replay(void *ctx, const struct dv_journal_entry *entry, struct dv_error *err)
+{
+    (void)err;
+    struct state *s = ctx;
+    struct dv_error why = DV_ERROR_INIT;
+    s->applied = entry->sequence;
+    if (dv_store_memory_apply(s->memory, entry, &why) < 0)
+        dv_log(DV_LOG_ERROR, "store: an entry is left out: %s", why.text);
+    return 0;
+}
+
+static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *err)
+{
+    (void)start;
+    struct state *s = dv_cell_state(cell);
+    s->cell = cell;
+    s->env = dv_cell_env(cell);
+    s->journal = s->env->journal;
+    s->memory = dv_store_memory_new(s->env->settings->repeats_max);
+    if (!s->memory)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the store");
+    uint64_t damaged = dv_journal_damaged_bytes(s->journal);
+    if (damaged)
+        dv_log(DV_LOG_ERROR, "store: %llu bytes of the journal are damaged and were skipped",
+               (unsigned long long)damaged);
+    int r = load_records(s, err);
+    if (r == 0)
+        r = dv_journal_each(s->journal, 0, replay, s, err);
+    if (r == 0 && dv_store_memory_dirty(s->memory))
+        arm_checkpoint(s, s->env->settings->checkpoint_ms);
+    return r;
+}
+
+static void stop_cell(struct dv_cell *cell)
+{
+    struct state *s = dv_cell_state(cell);
+    struct dv_error err = DV_ERROR_INIT;
+    on_sync(cell, NULL);
+    if (s->memory && checkpoint_all(s, &err) < 0)
+        dv_log(DV_LOG_ERROR, "store: last checkpoint: %s", err.text);
+    dv_store_memory_free(s->memory);
+}
+
+const struct dv_cell_type dv_store_cell = {
+    .name = "store",
+    .state_size = sizeof(struct state),
+    .handlers = handlers,
+    .handler_count = sizeof(handlers) / sizeof(handlers[0]),
+    .may_block = true,
+    .is_service = true,
+    .start = start_cell,
+    .stop = stop_cell,
+};
