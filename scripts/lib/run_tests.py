@@ -111,7 +111,7 @@ class Run:
     def build(self, preset):
         """True if the preset is built; a failure counts as one failed test."""
         start = time.monotonic()
-        configure = ["cmake", "--preset", preset]
+        configure = ["cmake", "--preset", preset, "-DBUILD_TESTING=ON"]
         if shutil.which("ccache"):
             configure.append("-DCMAKE_C_COMPILER_LAUNCHER=ccache")
         code, output = self.command(configure, 300)

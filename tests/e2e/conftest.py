@@ -58,13 +58,7 @@ def deadline_of(item):
 
 def clean_after(unique):
     """Ends what a test has left to us, if it did not come to that itself."""
-    deadline = time.monotonic() + 10
-    while (below := worlds.descendants(os.getpid())) and time.monotonic() < deadline:
-        for pid in below:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
-        worlds.reap_zombies()
+    worlds.end_descendants()
     worlds.remove_cgroups(unique)
     shutil.rmtree(worlds.DIRECTORY / unique, ignore_errors=True)
 

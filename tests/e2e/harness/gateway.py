@@ -85,9 +85,13 @@ class Gateway:
                  not self.daemon.is_running, timeout_s, "davitd subscribes to its commands")
         assert self.daemon.is_running, self.daemon.text()
 
+    def command_line(self):
+        """How the davit command reaches this gateway."""
+        return f"{self._bin / 'davit'} --run-dir {self.run}"
+
     def command(self, *arguments):
-        """Runs the davit command against this gateway; (exit code, standard output)."""
-        result = subprocess.run([str(self._bin / "davit"), "--run-dir", str(self.run), *arguments],
+        """Runs the davit command against this gateway; (exit code, what it printed)."""
+        result = subprocess.run([*self.command_line().split(), *arguments],
                                 capture_output=True, text=True, timeout=30)
         return result.returncode, result.stdout + result.stderr
 

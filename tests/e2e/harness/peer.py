@@ -255,6 +255,11 @@ class Peer:
         with self._changed:
             return len(self.messages)
 
+    def since(self, index):
+        """Messages from that index on, while others may arrive."""
+        with self._changed:
+            return self.messages[index:]
+
     def close(self):
         self._client.disconnect()
         self._client.loop_stop()

@@ -38,12 +38,17 @@ def become_subreaper():
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
 
 
-def enter_namespaces():
-    """Own mount and network namespace; mounts are shared among themselves as on a usual host, but
-    nothing goes out."""
-    _check(_libc.unshare(_CLONE_NEWNS | _CLONE_NEWNET), "unshare (root is needed)")
+def enter_mounts(more=0):
+    """Own mount namespace; mounts are shared among themselves as on a usual host, but nothing goes
+    out."""
+    _check(_libc.unshare(_CLONE_NEWNS | more), "unshare (root is needed)")
     _check(_libc.mount(None, b"/", None, _MS_REC | _MS_SLAVE, None), "mount --make-rslave /")
     _check(_libc.mount(None, b"/", None, _MS_REC | _MS_SHARED, None), "mount --make-rshared /")
+
+
+def enter_namespaces():
+    """Own mount and network namespace."""
+    enter_mounts(_CLONE_NEWNET)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
@@ -93,6 +98,17 @@ def reap_zombies(known=()):
         if parent == os.getpid() and state == "Z" and pid not in known:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
+
+
+def end_descendants(timeout_s=10):
+    """Kills whatever is below this process."""
+    deadline = time.monotonic() + timeout_s
+    while (below := descendants(os.getpid())) and time.monotonic() < deadline:
+        for pid in below:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+        reap_zombies()
 
 
 def mount_points():
@@ -240,13 +256,7 @@ class World:
         return failures + left
 
     def remove_all(self):
-        deadline = time.monotonic() + 10
-        while (below := descendants(os.getpid())) and time.monotonic() < deadline:
-            for pid in below:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.02)
-            reap_zombies()
+        end_descendants()
         for point in reversed(mount_points()):
             if point not in self._mounts:
                 _libc.umount2(point.encode().decode("unicode_escape").encode(), _MNT_DETACH)
