@@ -12,10 +12,8 @@
 
 struct dv_bridge_ops;
 struct dv_exit_source;
-struct dv_image_store;
+struct dv_image_files;
 struct dv_journal;
-struct dv_launcher;
-struct dv_layers;
 struct dv_registry_settings;
 struct dv_runtime;
 
@@ -53,7 +51,6 @@ struct dv_actor_env {
     const struct dv_actor_settings *settings;
     struct dv_journal *journal;
     const char *home_dir;
-    struct dv_image_store *images;
     const struct dv_registry_settings *registries;
     const char *ingest_dir; /* where the downloader puts blobs before the store adopts them */
     const struct dv_bridge_setup *bridges; /* ends with a NULL name */
@@ -63,11 +60,10 @@ struct dv_actor_env {
                         unsigned worker,
                         struct dv_runtime **ret,
                         struct dv_error *err);
-    /* A launcher for one worker, for davit-unpack; freed by the worker. NULL member: no unpacking.
-     */
-    int (*launcher_open)(void *ports,
-                         unsigned worker,
-                         struct dv_launcher **ret,
-                         struct dv_error *err);
+    /* Images on disk for one worker; freed by the worker. */
+    int (*image_files_open)(void *ports,
+                            unsigned worker,
+                            struct dv_image_files **ret,
+                            struct dv_error *err);
     int (*exits_open)(void *ports, struct dv_exit_source **ret, struct dv_error *err);
 };

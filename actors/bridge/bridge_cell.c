@@ -313,6 +313,7 @@ static void fill_error(struct dv_command_reply *reply, struct dv_error *error)
     if (error->class == DV_ERR_UNDELIVERABLE) {
         *error = DV_ERROR_INIT;
         dv_error_set(error, DV_ERR_INVALID, "there is no feature '%s'", reply->feature);
+        reply->is_before_dispatch = true;
     }
     reply->status = dv_error_status(error->class);
     reply->error_class = (int64_t)error->class;
@@ -400,7 +401,7 @@ static void run(struct state *s, const struct dv_command *command, struct dv_req
 {
     struct dv_error error = DV_ERROR_INIT;
     if (!is_feature(s, command->feature)) {
-        dv_error_set(&error, DV_ERR_INVALID, "there is no feature '%s'", command->feature);
+        dv_error_set(&error, DV_ERR_UNDELIVERABLE, "not a feature");
         refuse(s, command, request, &error);
         return;
     }
