@@ -24,25 +24,41 @@ static bool is_manifest_type(const char *type)
     return strcmp(type, DV_MEDIA_OCI_MANIFEST) == 0 || strcmp(type, DV_MEDIA_DOCKER_MANIFEST) == 0;
 }
 
-static const char *const layer_types[] = {
-    "application/vnd.oci.image.layer.v1.tar",
-    "application/vnd.oci.image.layer.v1.tar+gzip",
-    "application/vnd.oci.image.layer.v1.tar+zstd",
-    "application/vnd.oci.image.layer.nondistributable.v1.tar",
-    "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
-    "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
-    "application/vnd.docker.image.rootfs.diff.tar",
-    "application/vnd.docker.image.rootfs.diff.tar.gzip",
-    "application/vnd.docker.image.rootfs.diff.tar.zstd",
-    "application/vnd.docker.image.rootfs.foreign.diff.tar",
-    "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+#define OCI_LAYER         "application/vnd.oci.image.layer.v1.tar"
+#define OCI_KEPT_LAYER    "application/vnd.oci.image.layer.nondistributable.v1.tar"
+#define DOCKER_LAYER      "application/vnd.docker.image.rootfs.diff.tar"
+#define DOCKER_KEPT_LAYER "application/vnd.docker.image.rootfs.foreign.diff.tar"
+
+/* Layers that may be unpacked, and OCI's name of each. */
+static const struct {
+    const char *type;
+    const char *oci;
+} layer_types[] = {
+    {OCI_LAYER, OCI_LAYER},
+    {OCI_LAYER "+gzip", OCI_LAYER "+gzip"},
+    {OCI_LAYER "+zstd", OCI_LAYER "+zstd"},
+    {OCI_KEPT_LAYER, OCI_KEPT_LAYER},
+    {OCI_KEPT_LAYER "+gzip", OCI_KEPT_LAYER "+gzip"},
+    {OCI_KEPT_LAYER "+zstd", OCI_KEPT_LAYER "+zstd"},
+    {DOCKER_LAYER, OCI_LAYER},
+    {DOCKER_LAYER ".gzip", OCI_LAYER "+gzip"},
+    {DOCKER_LAYER ".zstd", OCI_LAYER "+zstd"},
+    {DOCKER_KEPT_LAYER, OCI_KEPT_LAYER},
+    {DOCKER_KEPT_LAYER ".gzip", OCI_KEPT_LAYER "+gzip"},
 };
+
+static const char *oci_layer_type(const char *type)
+{
+    for (size_t i = 0; i < sizeof(layer_types) / sizeof(layer_types[0]); i++)
+        if (strcmp(type, layer_types[i].type) == 0)
+            return layer_types[i].oci;
+    return NULL;
+}
 
 static int check_layer_type(const char *type, size_t number, struct dv_error *err)
 {
-    for (size_t i = 0; i < sizeof(layer_types) / sizeof(layer_types[0]); i++)
-        if (strcmp(type, layer_types[i]) == 0)
-            return 0;
+    if (oci_layer_type(type))
+        return 0;
     if (strstr(type, "+encrypted"))
         return dv_error_set(err, DV_ERR_FAILED,
                             "layers[%zu] is encrypted, which is not supported yet", number);
@@ -354,4 +370,34 @@ int dv_document_parse(const char *content_type,
         return r;
     *ret = document;
     return 0;
+}
+
+static void
+write_descriptor(struct dv_json_writer *w, const char *type, const struct dv_descriptor *d)
+{
+    dv_jw_object(w);
+    dv_jw_member_text(w, "mediaType", type);
+    dv_jw_member_text(w, "digest", d->digest);
+    dv_jw_member_i64(w, "size", d->size);
+    dv_jw_object_end(w);
+}
+
+int dv_manifest_write_oci(const struct dv_document *document,
+                          struct dv_buf *out,
+                          struct dv_error *err)
+{
+    struct dv_json_writer w;
+    dv_jw_init(&w, out);
+    dv_jw_object(&w);
+    dv_jw_member_i64(&w, "schemaVersion", 2);
+    dv_jw_member_text(&w, "mediaType", DV_MEDIA_OCI_MANIFEST);
+    dv_jw_key(&w, "config");
+    write_descriptor(&w, DV_MEDIA_OCI_CONFIG, &document->config);
+    dv_jw_key(&w, "layers");
+    dv_jw_array(&w);
+    for (size_t i = 0; i < document->layer_count; i++)
+        write_descriptor(&w, oci_layer_type(document->layers[i].media_type), &document->layers[i]);
+    dv_jw_array_end(&w);
+    dv_jw_object_end(&w);
+    return dv_jw_done(&w, err);
 }

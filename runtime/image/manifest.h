@@ -11,6 +11,7 @@
  * layers, no entry for the platform) are FAILED, with the reason.
  */
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/error.h"
 
 #include <stdbool.h>
@@ -64,6 +65,11 @@ __attribute__((warn_unused_result)) int dv_document_parse(const char *content_ty
                                                           struct dv_arena *arena,
                                                           struct dv_document *ret,
                                                           struct dv_error *err);
+
+/* The manifest of `document` in OCI's words: same configuration and layers, OCI media types. Tools
+ * that read an OCI layout look for these only. */
+__attribute__((warn_unused_result)) int
+dv_manifest_write_oci(const struct dv_document *document, struct dv_buf *out, struct dv_error *err);
 
 /* The value of an Accept header that names every type above. */
 extern const char dv_manifest_accept[];

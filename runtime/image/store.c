@@ -432,23 +432,60 @@ int dv_image_store_manifest(struct dv_image_store *store,
 }
 
 static int check_complete(struct dv_image_store *store,
-                          const struct dv_descriptor *manifest,
+                          const struct dv_document *document,
                           struct dv_error *err)
 {
-    DV_AUTO(dv_arena) arena = dv_arena_new(4 * (size_t)DV_MANIFEST_BYTES_MAX);
+    struct dv_error cause = DV_ERROR_INIT;
+    int r = dv_image_store_has(store, document->config.digest, document->config.size, &cause);
+    for (size_t i = 0; r == 0 && i < document->layer_count; i++)
+        r = dv_image_store_has(store, document->layers[i].digest, document->layers[i].size, &cause);
+    if (r < 0)
+        return dv_error_set(err, cause.class == DV_ERR_NOT_FOUND ? DV_ERR_STATE : cause.class, "%s",
+                            cause.text);
+    return 0;
+}
+
+/* Stores a Docker manifest in OCI's words as well, which is the one to be named. */
+static int convert(struct dv_image_store *store,
+                   const struct dv_document *document,
+                   struct dv_arena *arena,
+                   struct dv_descriptor *ret,
+                   struct dv_error *err)
+{
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_MANIFEST_BYTES_MAX);
+    char digest[DV_DIGEST_SIZE];
+    int r = dv_manifest_write_oci(document, &text, err);
+    if (r == 0)
+        r = dv_image_store_put(store, dv_digest_of(text.data, text.len, digest), text.data,
+                               text.len, err);
+    if (r < 0)
+        return r;
+    struct dv_descriptor converted = {.media_type = dv_arena_strdup(arena, DV_MEDIA_OCI_MANIFEST),
+                                      .digest = dv_arena_strdup(arena, digest),
+                                      .size = (int64_t)text.len};
+    if (!converted.media_type || !converted.digest)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "out of memory");
+    *ret = converted;
+    return 0;
+}
+
+static int prepare_commit(struct dv_image_store *store,
+                          struct dv_descriptor *manifest,
+                          struct dv_arena *arena,
+                          struct dv_error *err)
+{
     struct dv_document document;
     struct dv_error cause = DV_ERROR_INIT;
     if (!arena)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "out of memory");
     int r = dv_image_store_manifest(store, manifest, arena, &document, &cause);
-    if (r == 0)
-        r = dv_image_store_has(store, document.config.digest, document.config.size, &cause);
-    for (size_t i = 0; r == 0 && i < document.layer_count; i++)
-        r = dv_image_store_has(store, document.layers[i].digest, document.layers[i].size, &cause);
     if (r < 0)
         return dv_error_set(err, cause.class == DV_ERR_NOT_FOUND ? DV_ERR_STATE : cause.class, "%s",
                             cause.text);
-    return 0;
+    r = check_complete(store, &document, err);
+    if (r == 0 && strcmp(document.media_type, DV_MEDIA_DOCKER_MANIFEST) == 0)
+        r = convert(store, &document, arena, manifest, err);
+    return r;
 }
 
 /* Rewrites index.json under its lock. `image` NULL: remove. */
@@ -475,13 +512,15 @@ int dv_image_store_commit(struct dv_image_store *store,
                           const struct dv_descriptor *manifest,
                           struct dv_error *err)
 {
+    DV_AUTO(dv_arena) arena = dv_arena_new(4 * (size_t)DV_MANIFEST_BYTES_MAX);
+    struct dv_descriptor named = *manifest;
     struct dv_error cause = DV_ERROR_INIT;
-    int r = check_complete(store, manifest, &cause);
+    int r = prepare_commit(store, &named, arena, &cause);
     if (r < 0)
         return dv_error_set(err, cause.class, "image '%s' cannot be stored: %s", reference,
                             cause.text);
     struct dv_stored_image image = {.reference = (char *)(uintptr_t)reference,
-                                    .manifest = *manifest,
+                                    .manifest = named,
                                     .stored_ns = dv_clock_wall_ns(store->clock)};
     pthread_mutex_lock(&store->index_lock);
     r = rewrite(store, reference, &image, err);

@@ -111,7 +111,8 @@ dv_image_store_manifest(struct dv_image_store *store,
                         struct dv_error *err);
 
 /* Names an image, in place of one that had the reference; durable on return. STATE when one of its
- * blobs is not stored. */
+ * blobs is not stored. A Docker manifest is stored in OCI's words as well and named by these,
+ * because other tools look for OCI manifests only. */
 __attribute__((warn_unused_result)) int dv_image_store_commit(struct dv_image_store *store,
                                                               const char *reference,
                                                               const struct dv_descriptor *manifest,

@@ -175,6 +175,45 @@ Test(store, skopeo_and_umoci_read_what_is_stored)
     cr_assert(strstr(listed, REF), "%s", listed);
 }
 
+Test(store, docker_manifests_are_readable_by_other_tools_too)
+{
+    dv_need_program("/usr/bin/skopeo");
+    make_layout(dir, false);
+    DV_AUTO(dv_image_store) store = open_store(home, NULL);
+    struct made_image image;
+    struct dv_error err = DV_ERROR_INIT;
+    bring_blobs(dir, store, arena, &image);
+    const struct dv_descriptor *layers = image.document.layers;
+    char text[2048], digest[DV_DIGEST_SIZE];
+    (void)snprintf(text, sizeof(text),
+                   "{\"schemaVersion\":2,\"mediaType\":\"%s\",\"config\":{\"mediaType\":\"%s\","
+                   "\"digest\":\"%s\",\"size\":%lld},\"layers\":["
+                   "{\"mediaType\":\"application/vnd.docker.image.rootfs.diff.tar.gzip\","
+                   "\"digest\":\"%s\",\"size\":%lld},"
+                   "{\"mediaType\":\"application/vnd.docker.image.rootfs.diff.tar.gzip\","
+                   "\"digest\":\"%s\",\"size\":%lld}]}",
+                   DV_MEDIA_DOCKER_MANIFEST, DV_MEDIA_DOCKER_CONFIG, image.document.config.digest,
+                   (long long)image.document.config.size, layers[0].digest,
+                   (long long)layers[0].size, layers[1].digest, (long long)layers[1].size);
+    struct dv_descriptor docker = {.media_type = (char[]){DV_MEDIA_DOCKER_MANIFEST},
+                                   .digest = dv_digest_of(text, strlen(text), digest),
+                                   .size = (int64_t)strlen(text)};
+    cr_assert_eq(dv_image_store_put(store, digest, text, strlen(text), &err), 0, "%s", err.text);
+    cr_assert_eq(dv_image_store_commit(store, REF, &docker, &err), 0, "%s", err.text);
+    struct dv_stored_image found;
+    struct dv_document document;
+    cr_assert_eq(dv_image_store_find(store, REF, arena, &found, &err), 0, "%s", err.text);
+    cr_assert_str_eq(found.manifest.media_type, DV_MEDIA_OCI_MANIFEST);
+    cr_assert_eq(dv_image_store_manifest(store, &found.manifest, arena, &document, &err), 0);
+    cr_assert_str_eq(document.config.digest, image.document.config.digest);
+    cr_assert_str_eq(document.layers[1].digest, layers[1].digest);
+    char name[1200];
+    (void)snprintf(name, sizeof(name), "oci:%s/images:%s", home, REF);
+    dv_autofree char *output = NULL;
+    int code = run_program(&output, (const char *[]){"/usr/bin/skopeo", "inspect", name, NULL});
+    cr_assert_eq(code, 0, "%s", output);
+}
+
 Test(store, what_skopeo_stores_is_found_and_kept)
 {
     dv_need_program("/usr/bin/skopeo");
