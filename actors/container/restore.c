@@ -38,20 +38,11 @@ static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     finish(c);
 }
 
-/* It runs: the record follows, whatever it said. */
-static void take_running(struct container *c, const struct dv_runtime_state *seen)
+static void watch(struct container *c, const struct dv_runtime_state *seen)
 {
-    struct dv_container_state *state = c->record->state;
-    if (state->pid != seen->pid)
-        state->started_ns =
-            seen->started_ns ? seen->started_ns : dv_clock_wall_ns(dv_cell_clock(c->cell));
-    state->status = seen->status;
-    state->pid = seen->pid;
-    state->exit_code = 0;
-    container_set_error(c, NULL);
+    c->record->state->pid = seen->pid;
     c->start_ticks = seen->start_ticks;
     c->run_started_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
-    c->record->started_before = true;
     struct dv_exit_watch_cmd body = {
         .id = c->record->id,
         .pid = seen->pid,
@@ -61,16 +52,24 @@ static void take_running(struct container *c, const struct dv_runtime_state *see
            c->settings->command_timeout_ms, on_watched, NULL);
 }
 
-/* It ended while no daemon looked. */
-static void take_ended(struct container *c, const struct dv_runtime_state *seen)
+/* It runs: the record follows, whatever it said. */
+static void take_running(struct container *c, const struct dv_runtime_state *seen)
 {
-    struct dv_container_exited exit = {
-        .id = c->record->id,
-        .pid = c->record->state->pid,
-        .is_code_known = seen && seen->is_exit_known,
-        .exit_code = seen ? seen->exit_code : 0,
-        .finished_ns = seen ? seen->finished_ns : 0,
-    };
+    struct dv_container_state *state = c->record->state;
+    if (state->pid != seen->pid)
+        state->started_ns =
+            seen->started_ns ? seen->started_ns : dv_clock_wall_ns(dv_cell_clock(c->cell));
+    state->status = seen->status;
+    state->exit_code = 0;
+    container_set_error(c, NULL);
+    c->record->started_before = true;
+    watch(c, seen);
+}
+
+/* It ended, and nothing of this boot knows how. */
+static void take_lost(struct container *c)
+{
+    struct dv_container_exited exit = {.id = c->record->id, .pid = c->record->state->pid};
     container_set_ended(c, DV_STATUS_EXITED, &exit);
     if (c->same_boot)
         container_consider_restart(c, false);
@@ -86,12 +85,19 @@ static void on_state(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
     if (outcome->error)
         dv_log(DV_LOG_ERROR, "container '%s': its state on this machine is not known: %s", c->name,
                outcome->error->text);
-    if (seen && (seen->status == DV_STATUS_RUNNING || seen->status == DV_STATUS_PAUSED)) {
+    bool is_running =
+        seen && (seen->status == DV_STATUS_RUNNING || seen->status == DV_STATUS_PAUSED);
+    if (is_running) {
         take_running(c, seen);
         return;
     }
+    if (container_is_up(c) && c->same_boot && seen && seen->status == DV_STATUS_EXITED) {
+        /* It ended while no daemon looked. The exit source knows how and tells it like any end. */
+        watch(c, seen);
+        return;
+    }
     if (container_is_up(c)) {
-        take_ended(c, seen);
+        take_lost(c);
         return;
     }
     /* Made by the runtime and never started, or ended and not cleaned up. */

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/oci/call.h"
+
+#include "json/json.h"
+#include <stdio.h>
+#include <string.h>
+
+#define ARGUMENTS_MAX 16
+#define REASON_MAX    512
+
+/* A line of the log is {"level":"error","msg":"...","time":"..."}. */
+static bool take_line(struct dv_str line, char *text, size_t size)
+{
+    DV_AUTO(dv_json) entry = NULL;
+    if (!line.len || line.data[0] != '{' || dv_json_parse(line.data, line.len, &entry, NULL) < 0)
+        return false;
+    const char *level = dv_json_text(dv_json_get(entry, "level"));
+    const char *message = dv_json_text(dv_json_get(entry, "msg"));
+    if (!message || (level && strcmp(level, "error") != 0 && strcmp(level, "fatal") != 0))
+        return false;
+    snprintf(text, size, "%s", message);
+    return true;
+}
+
+char *call_reason(const char *output, char *text, size_t size)
+{
+    struct dv_str rest = dv_str_of(output);
+    struct dv_str line;
+    struct dv_str last = {NULL, 0};
+    bool has_message = false;
+    snprintf(text, size, "it gave no reason");
+    while (rest.len) {
+        dv_str_cut(rest, '\n', &line, &rest);
+        if (line.len)
+            last = line;
+        has_message |= take_line(line, text, size);
+    }
+    if (!has_message && last.len)
+        snprintf(text, size, "%.*s", DV_STR_ARG(last));
+    return text;
+}
+
+int call_runtime(struct call *call,
+                 struct dv_launch *launch,
+                 const char *const *arguments,
+                 struct dv_error *err)
+{
+    static const char *const environment[] = {
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+    const char *argv[ARGUMENTS_MAX];
+    size_t count = 0;
+    argv[count++] = call->runtime;
+    argv[count++] = "--root";
+    argv[count++] = call->root;
+    if (call->log) {
+        argv[count++] = "--log";
+        argv[count++] = call->log;
+        argv[count++] = "--log-format";
+        argv[count++] = "json";
+    }
+    for (; *arguments && count + 1 < ARGUMENTS_MAX; arguments++)
+        argv[count++] = *arguments;
+    argv[count] = NULL;
+    launch->argv = argv;
+    launch->envp = environment;
+    launch->runtime_log = call->log;
+    int r = call->launcher->launch(call->launcher, launch, call->result, err);
+    if (r < 0 || call->result->exit_code == 0)
+        return r;
+    const char *name = strrchr(call->runtime, '/');
+    char reason[REASON_MAX];
+    return dv_error_set(err, DV_ERR_FAILED, "%s: %s", name ? name + 1 : call->runtime,
+                        call_reason(call->result->stderr_text, reason, sizeof(reason)));
+}

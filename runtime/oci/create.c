@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* create: folders, streams, files for /etc, the bundle, then the runtime. */
+#include "base/durable.h"
+#include "base/log.h"
+#include "base/spawn.h"
+#include "base/str.h"
+#include "runtime/oci/etc.h"
+#include "runtime/oci/mount.h"
+#include "runtime/oci/rootfs.h"
+#include "runtime/oci/spec.h"
+#include "runtime/oci/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PASSWD_MAX    (1U << 20)
+#define HOST_FILE_MAX (256U << 10)
+#define LAYERS_MAX    128
+
+/* All that one create needs at hand. */
+struct work {
+    struct driver *driver;
+    const struct dv_container_record *record;
+    struct dv_arena *arena;
+    struct place place;
+    char layers_dir[PATH_MAX];
+    char upper[PATH_MAX];
+    char work_dir[PATH_MAX];
+    char target[PATH_MAX];
+    char streams[3][PATH_MAX];
+    char log[PATH_MAX]; /* json.log */
+    const char *lower[LAYERS_MAX + 1];
+    char host_name[65];
+    struct dv_oci_image image;
+    struct dv_oci_user user;
+    struct dv_oci_devices devices;
+};
+
+static bool is_host_network(const struct work *w)
+{
+    return w->record->spec->network_mode == DV_NETWORK_HOST;
+}
+
+/* -- what the image says -------------------------------------------------------------------- */
+
+static int load_image(struct work *w, struct dv_error *err)
+{
+    const char *id = w->record->image_id;
+    if (!id || strncmp(id, "sha256:", 7) != 0 || strspn(id + 7, "0123456789abcdef") != 64 ||
+        strlen(id) != 71)
+        return dv_error_set(err, DV_ERR_CORRUPT, "its record names no image configuration");
+    char path[PATH_MAX];
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_OCI_IMAGE_BYTES_MAX);
+    snprintf(path, sizeof(path), "%s/images/blobs/sha256/%s", w->driver->home_dir, id + 7);
+    int r = dv_file_read(path, &text, err);
+    if (r < 0)
+        return dv_error_prefix(err, "the configuration of its image: ");
+    return dv_oci_image_parse(text.data ? text.data : "", text.len, w->arena, &w->image, err);
+}
+
+static struct dv_launch_rootfs rootfs_of(const struct work *w)
+{
+    return (struct dv_launch_rootfs){
+        .layers_dir = w->layers_dir,
+        .lower = w->lower,
+        .upper = w->upper,
+        .work = w->work_dir,
+        .target = w->target,
+    };
+}
+
+static int find_user(struct work *w, struct dv_error *err)
+{
+    struct dv_launch_rootfs rootfs = rootfs_of(w);
+    DV_AUTO_IN_PLACE(dv_buf) passwd = DV_BUF_INIT(PASSWD_MAX);
+    DV_AUTO_IN_PLACE(dv_buf) group = DV_BUF_INIT(PASSWD_MAX);
+    int r = dv_oci_rootfs_read(&rootfs, "etc/passwd", &passwd, err);
+    if (r >= 0)
+        r = dv_oci_rootfs_read(&rootfs, "etc/group", &group, err);
+    if (r < 0)
+        return r;
+    return dv_oci_user_resolve(w->image.user, (struct dv_str){passwd.data, passwd.len},
+                               (struct dv_str){group.data, group.len}, w->arena, &w->user, err);
+}
+
+/* -- files ---------------------------------------------------------------------------------- */
+
+static int make_folders(struct work *w, struct dv_error *err)
+{
+    const char *const folders[] = {w->place.bundle, w->upper, w->work_dir};
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        int r = dv_dir_make(folders[i], i == 0 ? 0711 : 0755, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int make_stream(const struct work *w, const char *path, struct dv_error *err)
+{
+    if (mkfifo(path, 0600) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "make FIFO '%s'", path);
+    /* A program that opens /dev/stdout again needs the right to. */
+    if (chown(path, w->user.uid, w->user.gid) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "give FIFO '%s' to its user", path);
+    return 0;
+}
+
+static int make_streams(struct work *w, struct dv_error *err)
+{
+    int r = 0;
+    if (w->record->spec->open_stdin)
+        r = make_stream(w, w->streams[0], err);
+    if (r == 0)
+        r = make_stream(w, w->streams[1], err);
+    return r < 0 ? r : make_stream(w, w->streams[2], err);
+}
+
+static int read_host_file(const char *path, struct dv_buf *out, struct dv_error *err)
+{
+    char real[PATH_MAX];
+    /* resolv.conf is often a link into /run. */
+    if (!realpath(path, real))
+        return 0;
+    int r = dv_file_read(real, out, err);
+    if (r == -DV_ERR_NOT_FOUND) {
+        dv_error_clear(err);
+        return 0;
+    }
+    return r;
+}
+
+static int write_etc(struct work *w, struct dv_error *err)
+{
+    const struct dv_container_spec *spec = w->record->spec;
+    DV_AUTO_IN_PLACE(dv_buf) host = DV_BUF_INIT(HOST_FILE_MAX);
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(HOST_FILE_MAX);
+    int r;
+    if (is_host_network(w)) {
+        r = read_host_file("/etc/hosts", &host, err);
+        if (r == 0)
+            r = dv_oci_etc_hosts_of_host((struct dv_str){host.data, host.len}, &spec->extra_hosts,
+                                         &out, err);
+    } else {
+        r = dv_oci_etc_hosts(w->host_name, spec->domain_name, NULL, &spec->extra_hosts, &out, err);
+    }
+    if (r == 0)
+        r = place_write(w->place.run, "hosts", out.data, out.len, err);
+    dv_buf_clear(&host);
+    dv_buf_clear(&out);
+    if (r == 0)
+        r = read_host_file("/etc/resolv.conf", &host, err);
+    if (r == 0 && is_host_network(w))
+        r = dv_buf_append(&out, host.data, host.len, err);
+    else if (r == 0)
+        r = dv_oci_etc_resolv((struct dv_str){host.data, host.len}, &out, err);
+    if (r == 0)
+        r = place_write(w->place.run, "resolv.conf", out.data, out.len, err);
+    dv_buf_clear(&out);
+    if (r == 0)
+        r = dv_oci_etc_hostname(w->host_name, &out, err);
+    return r < 0 ? r : place_write(w->place.run, "hostname", out.data, out.len, err);
+}
+
+static int write_bundle(struct work *w, struct dv_error *err)
+{
+    char cgroup_path[DV_CGROUP_PATH_MAX];
+    struct driver *driver = w->driver;
+    int r = dv_cgroup_path(driver->cgroup_parent, w->record->id, cgroup_path, err);
+    if (r < 0)
+        return r;
+    struct dv_oci_spec_input input = {
+        .record = w->record,
+        .image = &w->image,
+        .user = &w->user,
+        .devices = &w->devices,
+        .host_name = w->host_name,
+        .rootfs = w->target,
+        .etc_dir = w->place.run,
+        .cgroup_path = cgroup_path,
+        .is_cgroup_v2 = dv_cgroup_layout(driver->cgroup) == DV_CGROUP_V2,
+        .with_seccomp = true,
+        .last_capability = driver->last_capability,
+        .pids_limit = driver->pids_limit,
+    };
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_OCI_SPEC_BYTES_MAX);
+    r = dv_oci_spec_write(&input, &text, err);
+    return r < 0 ? r : place_write(w->place.bundle, "config.json", text.data, text.len, err);
+}
+
+/* -- the log -------------------------------------------------------------------------------- */
+
+static int64_t size_of(const char *text, int64_t fallback)
+{
+    int64_t bytes;
+    return text && dv_str_to_size(dv_str_of(text), &bytes, NULL) == 0 ? bytes : fallback;
+}
+
+static int log_of(struct work *w, struct dv_launch_log *ret, struct dv_error *err)
+{
+    const struct dv_log_config *log = w->record->spec->log;
+    *ret = (struct dv_launch_log){0};
+    if (log->type == DV_LOG_TYPE_NONE)
+        return 0;
+    if (log->root_dir) {
+        snprintf(w->log, sizeof(w->log), "%s/%s", log->root_dir, w->record->id);
+        int r = dv_dir_make(w->log, 0755, err);
+        if (r < 0)
+            return dv_error_prefix(err, "config.log.rootDir: ");
+        snprintf(w->log, sizeof(w->log), "%s/%s/json.log", log->root_dir, w->record->id);
+    } else {
+        place_join(w->log, w->place.data, "json.log");
+    }
+    ret->path = w->log;
+    ret->max_size_bytes = size_of(log->max_size, 100 << 20);
+    ret->max_files = log->max_files ? log->max_files : 1;
+    if (log->mode == DV_LOG_MODE_NON_BLOCKING)
+        ret->max_buffer_bytes = size_of(log->max_buffer_size, 1 << 20);
+    return 0;
+}
+
+/* -- the call ------------------------------------------------------------------------------- */
+
+static int
+launch(struct work *w, int timeout_ms, struct dv_runtime_created *ret, struct dv_error *err)
+{
+    struct driver *driver = w->driver;
+    char pid_file[PATH_MAX];
+    char runtime_log[PATH_MAX];
+    place_join(pid_file, w->place.run, "pid");
+    place_join(runtime_log, w->place.run, "runtime.log");
+    struct dv_launch what = {
+        .container_id = w->record->id,
+        .rootfs = rootfs_of(w),
+        .stdio = {w->record->spec->open_stdin ? w->streams[0] : NULL, w->streams[1], w->streams[2]},
+        .pid_file = pid_file,
+        .timeout_ms = timeout_ms,
+    };
+    int r = log_of(w, &what.log, err);
+    if (r < 0)
+        return r;
+    const char *const arguments[] = {
+        "create", "--bundle", w->place.bundle, "--pid-file", pid_file, w->record->id, NULL};
+    struct call call = {driver->launcher, &driver->result, driver->runtime, driver->root,
+                        runtime_log};
+    r = call_runtime(&call, &what, arguments, err);
+    if (r < 0)
+        return r;
+    if (driver->result.pid <= 0)
+        return dv_error_set(err, DV_ERR_FAILED, "the runtime wrote no pid file");
+    *ret = (struct dv_runtime_created){
+        .pid = driver->result.pid,
+        .start_ticks = driver->result.start_ticks,
+        .stop_signal = w->image.stop_signal ? (char *)w->image.stop_signal : NULL,
+    };
+    return place_write_init(&w->place, ret->pid, ret->start_ticks, err);
+}
+
+static int fill_paths(struct work *w, struct dv_error *err)
+{
+    static const char *const names[] = {"stdin", "stdout", "stderr"};
+    struct driver *driver = w->driver;
+    const struct dv_container_record *record = w->record;
+    int r = place_of(driver->home_dir, driver->run_dir, record->id, &w->place, err);
+    if (r < 0)
+        return r;
+    if (record->layers.count > LAYERS_MAX)
+        return dv_error_set(err, DV_ERR_LIMIT, "its image has more than %d layers", LAYERS_MAX);
+    for (size_t i = 0; i < record->layers.count; i++)
+        w->lower[i] = record->layers.items[i];
+    snprintf(w->layers_dir, sizeof(w->layers_dir), "%s/layers", driver->home_dir);
+    place_join(w->upper, w->place.data, "upper");
+    place_join(w->work_dir, w->place.data, "work");
+    place_join(w->target, driver->launcher->mount_root(driver->launcher), record->id);
+    for (size_t i = 0; i < 3; i++)
+        place_join(w->streams[i], w->place.run, names[i]);
+    snprintf(w->host_name, sizeof(w->host_name), "%s", record->spec->host_name);
+    if (is_host_network(w) && gethostname(w->host_name, sizeof(w->host_name)) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "read the host's name");
+    return 0;
+}
+
+static int prepare(struct work *w, struct dv_error *err)
+{
+    const struct dv_container_spec *spec = w->record->spec;
+    int r = load_image(w, err);
+    if (r == 0)
+        r = dv_oci_mounts_check(&spec->mount_points, NULL, err);
+    if (r == 0 && spec->is_privileged)
+        r = dv_oci_devices_all(w->arena, &w->devices, err);
+    else if (r == 0)
+        r = dv_oci_devices_resolve(&spec->devices, w->arena, &w->devices, err);
+    if (r == 0)
+        r = make_folders(w, err);
+    if (r == 0)
+        r = find_user(w, err);
+    if (r == 0)
+        r = make_streams(w, err);
+    if (r == 0)
+        r = write_etc(w, err);
+    return r < 0 ? r : write_bundle(w, err);
+}
+
+int driver_create(struct dv_runtime *runtime,
+                  const struct dv_runtime_create_job *job,
+                  struct dv_arena *arena,
+                  struct dv_runtime_created *ret,
+                  struct dv_error *err)
+{
+    struct driver *driver = (struct driver *)runtime;
+    struct work w = {.driver = driver, .record = job->record, .arena = arena};
+    struct run run;
+    int r = fill_paths(&w, err);
+    if (r < 0)
+        return r;
+    if (place_read_run(&w.place, &run) && run.started_ns &&
+        dv_process_start_ticks((pid_t)run.pid) == run.start_ticks)
+        return dv_error_set(err, DV_ERR_STATE, "its process %lld is still running",
+                            (long long)run.pid);
+    r = driver_release_id(driver, job->record->id, (int)job->timeout_ms, err);
+    if (r == 0)
+        r = prepare(&w, err);
+    if (r == 0)
+        r = launch(&w, (int)job->timeout_ms, ret, err);
+    if (r == 0)
+        return 0;
+    struct dv_error cleanup = DV_ERROR_INIT;
+    if (driver_release_id(driver, job->record->id, (int)job->timeout_ms, &cleanup) < 0)
+        dv_log(DV_LOG_ERROR, "container '%s': leftovers of a failed create: %s", job->record->name,
+               cleanup.text);
+    return r;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Where the files of one container are, and the small ones among them. Private to runtime/oci; any
+ * thread.
+ */
+#include "base/error.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct place {
+    char run[PATH_MAX];    /* <run_dir>/containers/<id> */
+    char bundle[PATH_MAX]; /* <run>/bundle */
+    char data[PATH_MAX];   /* <home>/containers/<id> */
+    char state[PATH_MAX];  /* <run_dir>/runtime/<id>: the runtime's own */
+};
+
+/* The process of a run, as <run>/init and <run>/started remember it. */
+struct run {
+    int64_t pid;
+    int64_t start_ticks;
+    int64_t started_ns; /* 0: created, not started */
+};
+
+/* INVALID if the id is none: it becomes part of paths. */
+int place_of(const char *home_dir,
+             const char *run_dir,
+             const char *id,
+             struct place *ret,
+             struct dv_error *err);
+
+/* `name` below `folder` into `path`; returns it. Cut texts lead to a path that does not exist. */
+char *place_join(char path[PATH_MAX], const char *folder, const char *name);
+
+int place_write(
+    const char *folder, const char *name, const void *bytes, size_t len, struct dv_error *err);
+
+/* False if there is no run that is known. */
+bool place_read_run(const struct place *place, struct run *ret);
+int place_write_init(const struct place *place, int64_t pid, int64_t ticks, struct dv_error *err);
+int place_write_started(const struct place *place, int64_t wall_ns, struct dv_error *err);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The driver object and the steps that its files share. Private to runtime/oci. */
+#include "base/clock.h"
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/launcher.h"
+#include "runtime/oci/call.h"
+#include "runtime/oci/place.h"
+#include "runtime/runtime.h"
+
+#include <limits.h>
+
+struct driver {
+    struct dv_runtime base;
+    struct dv_launcher *launcher;
+    struct dv_cgroup *cgroup;
+    const struct dv_clock *clock;
+    char home_dir[PATH_MAX];
+    char run_dir[PATH_MAX];
+    char runtime[PATH_MAX];
+    char root[PATH_MAX]; /* <run_dir>/runtime */
+    char description[256];
+    char cgroup_parent[256];
+    int64_t pids_limit;
+    unsigned last_capability;
+    struct dv_launch_result result;
+};
+
+/* create.c */
+int driver_create(struct dv_runtime *runtime,
+                  const struct dv_runtime_create_job *job,
+                  struct dv_arena *arena,
+                  struct dv_runtime_created *ret,
+                  struct dv_error *err);
+/* release.c: also a process that was created and never started is ended. */
+int driver_release_id(struct driver *driver, const char *id, int timeout_ms, struct dv_error *err);
