@@ -16,10 +16,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DV_CGROUP_PATH_MAX  1024U
-#define DV_CGROUP_PROCS_MAX 65536U /* processes of one container that are looked at in one round   \
-                                    */
-#define DV_CGROUP_DEPTH_MAX 32U    /* groups that a container made below its own */
+#define DV_CGROUP_PATH_MAX 1024U
+#define DV_CGROUP_PROCS_MAX                                                                        \
+    65536U                      /* processes of one container that are looked at in one round      \
+                                 */
+#define DV_CGROUP_DEPTH_MAX 32U /* groups that a container made below its own */
 
 enum dv_cgroup_layout {
     DV_CGROUP_NONE,
