@@ -121,7 +121,7 @@ const struct spec_map *spec_map_of(const struct dv_schema *schema)
     for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++)
         if (maps[i].schema == schema)
             return &maps[i];
-    assert(!"a type of the container description without rows");
+    assert(false && "a type of the container description without rows");
     return NULL;
 }
 
@@ -130,6 +130,6 @@ const struct dv_field *spec_field_of(const struct dv_schema *schema, const char 
     for (size_t i = 0; i < schema->count; i++)
         if (strcmp(schema->fields[i].name, name) == 0)
             return &schema->fields[i];
-    assert(!"a row that names no field");
+    assert(false && "a row that names no field");
     return NULL;
 }

@@ -58,8 +58,9 @@ Test(spawn, descriptors_may_swap_places)
     cr_assert_eq(pipe2(b, O_CLOEXEC), 0);
     /* What is descriptor a[1] here becomes b[1] there and the other way round. */
     struct dv_spawn_fd fds[] = {{a[1], b[1]}, {b[1], a[1]}};
-    char script[64];
-    snprintf(script, sizeof(script), "printf A >&%d; printf B >&%d", b[1], a[1]);
+    char script[96];
+    snprintf(script, sizeof(script), "printf A >/proc/self/fd/%d; printf B >/proc/self/fd/%d", b[1],
+             a[1]);
     cr_assert_eq(code_of(run(script, fds, 2)), 0);
     char got;
     cr_assert_eq(read(a[0], &got, 1), 1);
