@@ -62,7 +62,8 @@ class Gateway:
             "things": {"home_dir": str(self.home)},
             "deployment": {"enable": False},
             "connection": {"broker_url": broker.url},
-            "davit": {"run_dir": str(self.run), "cgroup_parent": self._world.cgroup_parent},
+            "davit": {"run_dir": str(self.run), "cgroup_parent": self._world.cgroup_parent,
+                      "bridge": {"retry_max": "2s"}},
         }
 
     def start_monitor(self):
