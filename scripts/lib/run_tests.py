@@ -34,29 +34,33 @@ def on_signal(number, _frame):
 
 
 def descendants(root):
-    """All processes below `root`, nearest first."""
+    """All living processes below `root` as {pid: name}, nearest first."""
     children = {}
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
             text = stat.read_text(errors="replace")
         except OSError:
             continue
-        parent = int(text[text.rindex(")") + 2:].split()[1])
-        children.setdefault(parent, []).append(int(stat.parent.name))
-    found, queue = [], [root]
+        state, parent = text[text.rindex(")") + 2:].split()[:2]
+        name = text[text.index("(") + 1:text.rindex(")")]
+        children.setdefault(int(parent), []).append((int(stat.parent.name), state, name))
+    found, queue = {}, [root]
     while queue:
-        for pid in children.get(queue.pop(0), []):
-            found.append(pid)
+        for pid, state, name in children.get(queue.pop(0), []):
             queue.append(pid)
+            if state != "Z":
+                found[pid] = name
     return found
 
 
-def end_descendants():
-    """Asks what is left below us to end, then kills it; returns how many there were."""
-    left = descendants(os.getpid())
-    count = len(left)
-    for number, wait_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, 5)):
-        for pid in left:
+def end_descendants(patience_s=0):
+    """Asks what is still below us after `patience_s` to end, then kills it; returns the names."""
+    names = None
+    for number, wait_s in ((None, patience_s), (signal.SIGTERM, GRACE_S), (signal.SIGKILL, 5)):
+        left = descendants(os.getpid())
+        if number and names is None:
+            names = sorted(left.values())
+        for pid in left if number else ():
             try:
                 os.kill(pid, number)
             except ProcessLookupError:
@@ -64,9 +68,10 @@ def end_descendants():
         deadline = time.monotonic() + wait_s
         while left and time.monotonic() < deadline:
             reap()
-            time.sleep(0.05)
+            time.sleep(0.02)
             left = descendants(os.getpid())
-    return count
+    reap()
+    return names
 
 
 def reap():
@@ -101,6 +106,10 @@ class Run:
             return 124, f"{arguments[0]}: not done after {timeout_s} s\n"
 
     def report(self, suite, passed, failed, start, output=""):
+        left = end_descendants(patience_s=2)
+        if left:
+            failed += 1
+            output += f"\n{suite}: {len(left)} processes left behind: {' '.join(left)}\n"
         self.passed += passed
         self.failed += failed
         if failed and output:
@@ -263,9 +272,7 @@ def main():
         print(f"interrupted by {reason}", flush=True)
         run.failed += 1
         code = 130
-    left = end_descendants()
-    if left and code == 0:
-        run.report(f"{left} processes left behind", 0, 1, time.monotonic())
+    end_descendants()
     print(f"{run.passed} passed, {run.failed} failed", flush=True)
     return code or int(run.failed > 0)
 
