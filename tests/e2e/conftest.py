@@ -134,10 +134,13 @@ _config = None
 def pytest_sessionstart(session):
     global _config
     _config = session.config
-    if REPORT:
-        def on_terminate(_number, _frame):
-            raise KeyboardInterrupt
-        signal.signal(signal.SIGTERM, on_terminate)
+
+    def on_terminate(_number, _frame):
+        # Once: the clean-up that follows must not be interrupted again.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGTERM, on_terminate)
 
 
 @pytest.hookimpl(hookwrapper=True)
