@@ -3,7 +3,6 @@
 import socket
 import threading
 import time
-import urllib.error
 import urllib.request
 
 from .broker import free_port, is_listening
@@ -36,12 +35,6 @@ class Registry:
 
     def put_blob(self, repository, blob):
         base = f"http://{self.host}/v2/{repository}/blobs"
-        try:
-            self._call("HEAD", f"{base}/{blob.digest}")
-            return
-        except urllib.error.HTTPError as error:
-            if error.code != 404:
-                raise
         location = self._call("POST", f"{base}/uploads/", b"").headers["Location"]
         separator = "&" if "?" in location else "?"
         self._call("PUT", f"{location}{separator}digest={blob.digest}", blob.data,

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recorded traffic of Eclipse Kanto, replayed: davit gives the same answers and, feature by
+feature, the same twin changes. tests/golden/wire/README.md explains the recordings."""
+import json
+import os
+import pathlib
+import re
+import signal
+
+import pytest
+
+from harness import images
+
+RECORDINGS = sorted((pathlib.Path(__file__).resolve().parents[1] / "golden" / "wire")
+                    .glob("*.json"))
+IMAGE = "localhost:5000/bb:1"
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
+
+
+class Replay:
+    def __init__(self, peer, image):
+        self.peer = peer
+        self._image = image
+        self.ids = []
+        self._commands = 0
+
+    def _send(self, feature, operation, value, step):
+        peer = self.peer
+        headers = {key: None if text == "(none)" else text
+                   for key, text in step.get("headers", {}).items()}
+        rid = step.get("rid")
+        if rid is None:
+            self._commands += 1
+            rid = f"r{self._commands}"
+        # Without a request id the recordings count on as well, in the correlation id only.
+        command = peer.send(feature, operation, value, rid=rid,
+                            correlation_id=f"c-{rid}" if rid else "c-norid", headers=headers)
+        is_answered = headers.get("response-required", True) is True
+        if is_answered:
+            return peer.answer_of(command, 30)
+        return None
+
+    def create(self, step):
+        value = {"imageRef": self._image, "start": step["create"].get("start", True)}
+        value.update({key: step["create"][key] for key in ("name", "config")
+                      if key in step["create"]})
+        answer = self._send("ContainerFactory", "createWithConfig", value, step)
+        self.ids.append(answer.value)
+        if value["start"]:
+            self.peer.wait_state(answer.value, "RUNNING")
+
+    def do(self, step):
+        operation, target = step["do"].split()
+        self._send(f"Container:{self.ids[int(target[1:]) - 1]}", operation, step.get("value"),
+                   step)
+
+    def wait(self, step):
+        if "state" in step["wait"]:
+            target, state = step["wait"]["state"].split()
+            self.peer.wait_state(self.ids[int(target[1:]) - 1], state)
+
+    def host(self, step):
+        number = int(re.fullmatch(r"kill -9 \$PID_C(\d+)", step["host"])[1])
+        running = self.peer.wait_state(self.ids[number - 1], "RUNNING")
+        os.kill(running["pid"], signal.SIGKILL)
+
+    def step(self, step):
+        for kind in ("create", "do", "wait", "host"):
+            if kind in step:
+                return getattr(self, kind)(step)
+        raise AssertionError(f"step {step!r}")
+
+    def normal(self, topic, payload):
+        """A message with ids, times and process numbers replaced as in the recordings."""
+        text = json.dumps([topic, payload])
+        for number, container in enumerate(self.ids, 1):
+            text = text.replace(container, f"<C{number}>")
+        text = text.replace(self._image, IMAGE)
+        topic, payload = json.loads(TIME.sub("<time>", text))
+
+        def walk(node):
+            if isinstance(node, dict):
+                return {key: "<pid>" if key == "pid" and node[key] != -1 else walk(node[key])
+                        for key in node}
+            return [walk(item) for item in node] if isinstance(node, list) else node
+        return topic, walk(payload)
+
+
+def comparable(messages):
+    """Twin changes by feature in order, answers by topic; both without what may differ."""
+    twins, answers = {}, []
+    for topic, payload in messages:
+        if topic.startswith("command//"):
+            payload = json.loads(json.dumps(payload))
+            if payload["status"] == 204:
+                payload["headers"].pop("content-type", None)
+            if payload["status"] >= 400:
+                payload["value"]["message"] = "<text>"
+            answers.append((topic, json.dumps(payload, sort_keys=False)))
+        elif topic.startswith("e/") and payload["path"].startswith("/features/Container:"):
+            feature = payload["path"].split("/")[2]
+            twins.setdefault(feature, []).append(json.dumps(payload))
+    return twins, sorted(answers)
+
+
+def assert_same(got, expected):
+    for key in sorted({*got, *expected}):
+        shown = [f"got      {line}" for line in got.get(key, [])]
+        wanted = [f"expected {line}" for line in expected.get(key, [])]
+        assert got.get(key) == expected.get(key), "\n".join([key, *shown, *wanted])
+
+
+def is_answer_in_documented_dialect(topic):
+    return "/res//" in topic
+
+
+@pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.stem)
+def test_replay(gateway, peer, registry, recording):
+    script = json.loads(recording.read_text())
+    image = registry.push(images.busybox(
+        ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]), "bb")
+    mark = peer.mark()
+    replay = Replay(peer, image)
+    for step in script["steps"]:
+        replay.step(step)
+    expected = comparable([(row["topic"], row["payload"]) for row in script["received"]])
+
+    def got():
+        messages = [replay.normal(message.topic, message.body) for message in peer.since(mark)]
+        # Kanto leaves requests in the documented dialect without an answer.
+        return comparable([(topic, payload) for topic, payload in messages
+                           if not is_answer_in_documented_dialect(topic)])
+
+    def is_complete():
+        twins, _ = got()
+        return sum(map(len, twins.values())) >= sum(map(len, expected[0].values()))
+    peer.wait(is_complete, 20, "as many twin changes as recorded")
+    twins, answers = got()
+    assert_same(twins, expected[0])
+    assert_same({"answers": [" ".join(answer) for answer in answers]},
+                {"answers": [" ".join(answer) for answer in expected[1]]})
