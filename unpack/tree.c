@@ -20,6 +20,7 @@ struct dv_unpack_tree {
     int root_fd;
     struct dv_unpack_sink sink;
     struct dv_buf deferred;      /* struct stamp, then the path with its NUL, again and again */
+    uint64_t written;            /* end of the data in file_fd */
     struct dv_unpack_entry file; /* of file_fd; borrows until its end */
     int file_fd;
     int parent_fd; /* of parent_path, kept for entries beside each other; -1 none */
@@ -177,6 +178,7 @@ static int add_file(struct dv_unpack_tree *tree,
     if (fd < 0)
         return dv_error_sys(err, DV_ERR_IO, errno, "make file");
     tree->file = *entry;
+    tree->written = 0;
     tree->file_fd = dv_steal_fd(&fd);
     return 0;
 }
@@ -369,6 +371,7 @@ static int on_data(void *ctx, uint64_t offset, const void *bytes, size_t len, st
         from += put;
         offset += (uint64_t)put;
         len -= (size_t)put;
+        tree->written = offset;
     }
     return 0;
 }
@@ -380,7 +383,8 @@ static int on_file_end(void *ctx, struct dv_error *err)
     if (fd < 0)
         return 0;
     const struct timespec times[] = {tree->file.mtime, tree->file.mtime};
-    if (ftruncate(fd, (off_t)tree->file.size) < 0)
+    /* A sparse file may end with a hole. */
+    if (tree->written != tree->file.size && ftruncate(fd, (off_t)tree->file.size) < 0)
         return dv_error_sys(err, DV_ERR_IO, errno, "set size %llu",
                             (unsigned long long)tree->file.size);
     /* Last, because a write clears setuid bits and capabilities. */

@@ -197,6 +197,11 @@ static void read_pipe(int fd, char text[TEXT_SIZE])
 
 struct run run_program(const char *const arguments[])
 {
+    return run_other_program(DV_UNPACK_PROGRAM, arguments);
+}
+
+struct run run_other_program(const char *path, const char *const arguments[])
+{
     struct run run = {0};
     int out[2];
     int err[2];
@@ -207,9 +212,8 @@ struct run run_program(const char *const arguments[])
     posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, err[1], STDERR_FILENO);
     pid_t pid = 0;
-    int r = posix_spawn(&pid, DV_UNPACK_PROGRAM, &actions, NULL,
-                        (char *const *)(uintptr_t)arguments, environ);
-    cr_assert_eq(r, 0, "%s: %s", DV_UNPACK_PROGRAM, strerror(r));
+    int r = posix_spawn(&pid, path, &actions, NULL, (char *const *)(uintptr_t)arguments, environ);
+    cr_assert_eq(r, 0, "%s: %s", path, strerror(r));
     posix_spawn_file_actions_destroy(&actions);
     close(out[1]);
     close(err[1]);

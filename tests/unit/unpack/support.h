@@ -63,6 +63,7 @@ struct run unpack_blob(const struct place *place,
 /* The same with the tar as it is. */
 struct run unpack_tar(const struct place *place, const struct dv_buf *tar);
 struct run run_program(const char *const arguments[]);
+struct run run_other_program(const char *path, const char *const arguments[]);
 
 /* Below place->dir. */
 struct stat;

@@ -245,3 +245,48 @@ Test(unpack_layers, padding_behind_the_end_counts_for_the_digests)
     struct run run = unpack_blob(&place, &zstd, &tar, NULL);
     expect_done(&run);
 }
+
+static void load(const char *name, struct dv_buf *ret)
+{
+    char path[TEXT_SIZE];
+    char *room = NULL;
+    snprintf(path, sizeof(path), DV_SOURCE_DIR "/tests/fuzz/seeds/unpack/%s", name);
+    dv_autofclose FILE *file = fopen(path, "rbe");
+    cr_assert(file != NULL, "%s", path);
+    cr_assert_eq(dv_buf_reserve(ret, 1U << 20, &room, NULL), 0);
+    ret->len = fread(room, 1, 1U << 20, file);
+    dv_buf_terminate(ret);
+}
+
+/* d/f, a hard link h and a symbolic link l to it, a whiteout, a fifo, a sparse file of 1 MB. */
+Test(unpack_layers, archives_of_gnu_tar_are_read_in_every_format)
+{
+    static const struct {
+        const char *blob;
+        const char *tar;
+        bool has_sparse;
+    } archives[] = {
+        {"pax.tar", "pax.tar", true},      {"pax.tar.gz", "pax.tar", true},
+        {"gnu.tar", "gnu.tar", true},      {"gnu.tar.zst", "gnu.tar", true},
+        {"ustar.tar", "ustar.tar", false},
+    };
+    for (size_t i = 0; i < sizeof(archives) / sizeof(archives[0]); i++) {
+        DV_AUTO_IN_PLACE(place) place = {0};
+        DV_AUTO_IN_PLACE(dv_buf) tar = DV_BUF_INIT(TAR_MAX);
+        DV_AUTO_IN_PLACE(dv_buf) blob = DV_BUF_INIT(TAR_MAX);
+        place_init(&place);
+        load(archives[i].blob, &blob);
+        load(archives[i].tar, &tar);
+        struct run run = unpack_blob(&place, &blob, &tar, NULL);
+        expect_done(&run);
+        struct stat st;
+        cr_expect(content_is(&place, "h", "hi\n"), "%s", archives[i].blob);
+        cr_expect(lookup(&place, "d/f", &st) && st.st_nlink == 2, "%s", archives[i].blob);
+        cr_expect(is_whiteout(&place, "x"), "%s", archives[i].blob);
+        if (archives[i].has_sparse)
+            cr_expect(lookup(&place, "sparse", &st) && st.st_size == (1 << 20) + 2 &&
+                          st.st_blocks < 100,
+                      "%s: size %lld, %lld blocks", archives[i].blob, (long long)st.st_size,
+                      (long long)st.st_blocks);
+    }
+}
