@@ -56,11 +56,7 @@ class Gateway:
         return {
             "log": {"log_file": "", "log_level": "DEBUG"},
             "manager": {"home_dir": str(self.home), "exec_root_dir": str(self.run)},
-            "containers": {"home_dir": str(self.home), "exec_root_dir": str(self.run),
-                           "insecure_registries": [*registries]},
-            "network": {"home_dir": str(self.home), "exec_root_dir": str(self.run)},
-            "things": {"home_dir": str(self.home)},
-            "deployment": {"enable": False},
+            "containers": {"insecure_registries": [*registries]},
             "connection": {"broker_url": broker.url},
             "davit": {"run_dir": str(self.run), "cgroup_parent": self._world.cgroup_parent,
                       "bridge": {"retry_max": "2s"}},
