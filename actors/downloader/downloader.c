@@ -101,6 +101,20 @@ static void on_retry(struct dv_cell *cell, void *ctx)
     curl_multi_add_handle(s->multi, transfer->easy);
 }
 
+static void answer_all(struct state *s,
+                       struct transfer *transfer,
+                       const struct dv_download_result *result,
+                       const struct dv_error *error)
+{
+    for (unsigned i = 0; i <= transfer->sharer_count; i++) {
+        struct dv_request **request = i ? &transfer->sharers[i - 1] : &transfer->request;
+        if (error)
+            dv_answer_error(s->cell, request, error);
+        else
+            dv_answer(s->cell, request, DV_KIND_download_result, result);
+    }
+}
+
 static void end(struct state *s, struct transfer *transfer, CURLcode code)
 {
     curl_multi_remove_handle(s->multi, transfer->easy);
@@ -115,10 +129,8 @@ static void end(struct state *s, struct transfer *transfer, CURLcode code)
     }
     struct dv_error err = DV_ERROR_INIT;
     struct dv_download_result result;
-    if (transfer_finish(transfer, code, &result, &err) < 0)
-        dv_answer_error(s->cell, &transfer->request, &err);
-    else
-        dv_answer(s->cell, &transfer->request, DV_KIND_download_result, &result);
+    bool is_failed = transfer_finish(transfer, code, &result, &err) < 0;
+    answer_all(s, transfer, &result, is_failed ? &err : NULL);
     unlink_transfer(s, transfer);
     transfer_free(transfer);
 }
@@ -137,6 +149,16 @@ static void reap(struct state *s)
     }
 }
 
+/* Two pulls of one layer name one file: they share its download. */
+static struct transfer *find_same_file(const struct state *s, const struct dv_download_cmd *command)
+{
+    for (struct transfer *transfer = s->transfers; transfer; transfer = transfer->next)
+        if (command->file && transfer->command->file &&
+            strcmp(transfer->command->file, command->file) == 0)
+            return transfer;
+    return NULL;
+}
+
 static int on_download(struct dv_cell *cell,
                        const void *body,
                        struct dv_request **request,
@@ -145,6 +167,13 @@ static int on_download(struct dv_cell *cell,
     struct state *s = dv_cell_state(cell);
     if (!*request)
         return dv_error_set(err, DV_ERR_INTERNAL, "a download that nobody waits for");
+    struct transfer *same = find_same_file(s, body);
+    if (same) {
+        if (same->sharer_count == TRANSFER_SHARERS_MAX)
+            return dv_error_set(err, DV_ERR_BUSY, "too many pulls wait for one layer");
+        same->sharers[same->sharer_count++] = dv_steal(request);
+        return 0;
+    }
     if (s->count >= DV_DOWNLOADS_MAX)
         return dv_error_set(err, DV_ERR_BUSY, "%u downloads run, the limit; try again later",
                             s->count);
@@ -172,9 +201,10 @@ on_cancel(struct dv_cell *cell, const void *body, struct dv_request **request, s
     struct transfer *next;
     for (struct transfer *transfer = s->transfers; transfer; transfer = next) {
         next = transfer->next;
-        if (strcmp(transfer->command->job, cancel->job) != 0)
+        /* One that others share goes on: the canceled asker has its answer thrown away. */
+        if (strcmp(transfer->command->job, cancel->job) != 0 || transfer->sharer_count)
             continue;
-        dv_answer_error(cell, &transfer->request, &gone);
+        answer_all(s, transfer, NULL, &gone);
         drop(s, transfer);
     }
     return 0;

@@ -15,9 +15,13 @@
 #define TRANSFER_TRIES_MAX   5
 #define TRANSFER_HEADERS_MAX 128
 
+#define TRANSFER_SHARERS_MAX 32
+
 struct transfer {
     struct transfer *next;
     struct dv_request *request;
+    struct dv_request *sharers[TRANSFER_SHARERS_MAX]; /* others that want the same file */
+    unsigned sharer_count;
     struct dv_arena *arena; /* of the command and the answer's headers */
     const struct dv_download_cmd *command;
     CURL *easy;

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * davitd: reads the configuration, prepares the process, starts the actors and waits for signals.
+ *
+ * The order is contract: signals are blocked before the first thread; thread stacks and malloc
+ * arenas are limited before any is made; descriptors are raised before czmq counts them; czmq's own
+ * signal handling and socket limit are off before the first socket.
+ */
+#include "actors/addresses.h"
+#include "actors/bridge/bridge_cell.h"
+#include "actors/container/actor.h"
+#include "actors/downloader/downloader.h"
+#include "actors/exits/exits.h"
+#include "actors/factory/factory.h"
+#include "actors/gateway/gateway.h"
+#include "actors/image/image.h"
+#include "actors/kit/system.h"
+#include "actors/roster/roster.h"
+#include "actors/session/session.h"
+#include "actors/store/store.h"
+#include "actors/worker/worker.h"
+#include "base/clock.h"
+#include "base/journal.h"
+#include "base/log.h"
+#include "bridge/local/local.h"
+#include "daemon/logfile.h"
+#include "daemon/place.h"
+#include "daemon/ports.h"
+#include "daemon/settings.h"
+
+#include <czmq.h>
+#include <errno.h>
+#include <malloc.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define STACK_BYTES      (128U << 10)
+#define STOP_MS          20000
+#define WATCHDOG_S       30
+#define MONITOR_RETRY_MS 500
+#define NS_PER_MS        1000000
+
+static const struct dv_cell_type *const cell_types[] = {
+    &dv_bridge_cell,
+    &dv_container_cell,
+    &dv_downloader_cell,
+    &dv_exits_cell,
+    &dv_factory_cell,
+    &dv_gateway_cell,
+    &dv_image_cell,
+    &dv_roster_cell,
+    &dv_session_cell,
+    &dv_store_cell,
+    &dv_worker_cell,
+    &dv_workers_cell,
+    NULL,
+};
+
+/* -- the process ---------------------------------------------------------------------------- */
+
+static int block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGQUIT);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void prepare_process(void)
+{
+    pthread_attr_t attributes;
+    struct rlimit files;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    pthread_setattr_default_np(&attributes);
+    pthread_attr_destroy(&attributes);
+    mallopt(M_ARENA_MAX, 2);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    zsys_handler_set(NULL);
+    zsys_set_max_sockets(0);
+}
+
+/* For a service unit of Type=notify; without one there is nobody to tell. */
+static void notify_ready(void)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (!path || (path[0] != '/' && path[0] != '@') || strlen(path) >= sizeof(address.sun_path))
+        return;
+    memcpy(address.sun_path, path, strlen(path));
+    if (path[0] == '@')
+        address.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    static const char ready[] = "READY=1";
+    (void)!sendto(fd, ready, sizeof(ready) - 1, 0, (const struct sockaddr *)&address,
+                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path)));
+    close(fd);
+}
+
+/* The signal that came within the time, 0 if none did. */
+static int wait_signal(int fd, int timeout_ms)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    struct signalfd_siginfo info;
+    while (poll(&wait, 1, timeout_ms) < 0 && errno == EINTR)
+        ;
+    return read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
+}
+
+/* A shutdown that does not end is ended: containers are not touched by that. */
+static void *watchdog(void *ctx)
+{
+    (void)ctx;
+    const struct timespec patience = {.tv_sec = WATCHDOG_S};
+    nanosleep(&patience, NULL);
+    static const char text[] = "davitd: the shutdown is stuck, leaving at once\n";
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+    _exit(1);
+}
+
+/* -- the daemon ----------------------------------------------------------------------------- */
+
+struct daemon {
+    const struct dv_config *config;
+    int signals;
+    int lock;
+    struct daemon_ports ports;
+    struct dv_journal *journal;
+    struct dv_actor_settings settings;
+    struct dv_hono_config hono;
+    struct dv_local_config local;
+    struct dv_registry *registries;
+    struct dv_registry_settings registry_settings;
+    char local_socket[PATH_MAX];
+    struct dv_bridge_setup bridges[3];
+    struct dv_actor_env env;
+    struct dv_system *system;
+};
+
+/* davit-monitor has a unit of its own: davitd waits for it and says so. */
+static int open_ports(struct daemon *d, struct dv_error *err)
+{
+    bool is_told = false;
+    for (;;) {
+        *err = DV_ERROR_INIT;
+        int r = daemon_ports_open(&d->ports, d->config, err);
+        if (r != -DV_ERR_UNAVAILABLE || !err->sys)
+            return r;
+        if (!is_told)
+            dv_log(DV_LOG_WARN, "waiting for davit-monitor: %s", err->text);
+        is_told = true;
+        if (wait_signal(d->signals, MONITOR_RETRY_MS))
+            return dv_error_prefix(err, "stopped while waiting for davit-monitor: ");
+    }
+}
+
+static int open_journal(struct daemon *d, struct dv_error *err)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/journal", d->config->home_dir);
+    return dv_journal_open(path, NULL, NULL, NULL, &d->journal, err);
+}
+
+static void fill_bridges(struct daemon *d)
+{
+    size_t count = 0;
+    if (d->config->socket[0])
+        snprintf(d->local_socket, sizeof(d->local_socket), "%s", d->config->socket);
+    else
+        snprintf(d->local_socket, sizeof(d->local_socket), "%s/davit.sock", d->config->run_dir);
+    d->local = DV_LOCAL_CONFIG_INIT;
+    d->local.socket_path = d->local_socket;
+    daemon_hono_config(d->config, &d->hono);
+    d->bridges[count++] = (struct dv_bridge_setup){"local", &dv_local_ops, &d->local};
+    if (d->config->things_enable)
+        d->bridges[count] = (struct dv_bridge_setup){"hono", &dv_hono_ops, &d->hono};
+}
+
+static int prepare(struct daemon *d, struct dv_error *err)
+{
+    int r = daemon_take_place(d->config, &d->lock, err);
+    daemon_settings(d->config, &d->settings);
+    if (r == 0)
+        r = daemon_check_boot(d->config, &d->settings.same_boot, err);
+    if (r == 0)
+        r = open_ports(d, err);
+    if (r == 0)
+        r = open_journal(d, err);
+    if (r < 0)
+        return r;
+    d->registries = calloc(d->config->registry_count + 1, sizeof(*d->registries));
+    if (!d->registries)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the registries");
+    daemon_registries(d->config, d->registries, &d->registry_settings);
+    fill_bridges(d);
+    d->env = (struct dv_actor_env){
+        .settings = &d->settings,
+        .journal = d->journal,
+        .home_dir = d->config->home_dir,
+        .registries = &d->registry_settings,
+        .ingest_dir = dv_image_store_ingest_dir(d->ports.images),
+        .bridges = d->bridges,
+        .ports = &d->ports,
+        .runtime_open = daemon_runtime_open,
+        .image_files_open = daemon_image_files_open,
+        .exits_open = daemon_exits_open,
+    };
+    return 0;
+}
+
+/* Containers are restored before the first bridge opens, so that the twin is true from its start.
+ */
+static int wait_for_restore(struct daemon *d, struct dv_error *err)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(256U << 20);
+    struct dv_container_list_query query = {0};
+    uint16_t kind;
+    void *body;
+    if (!arena)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory");
+    int r = dv_system_ask(d->system, DV_ADDRESS_ROSTER, DV_KIND_container_list_query, &query,
+                          600000, arena, &kind, &body, err);
+    if (r == 0)
+        dv_log(DV_LOG_INFO, "%zu containers are known",
+               ((const struct dv_container_list *)body)->containers.count);
+    return r;
+}
+
+static int spawn_bridge(struct daemon *d, const char *name, struct dv_error *err)
+{
+    struct dv_bridge_start_args args = {.name = (char *)name};
+    struct dv_address core = dv_address_of("bridge/", name);
+    struct dv_address session = dv_address_of("session/", name);
+    int r = dv_system_spawn(d->system, core.text, "bridge", &args, err);
+    return r < 0 ? r : dv_system_spawn(d->system, session.text, "session", &args, err);
+}
+
+static int start_actors(struct daemon *d, struct dv_error *err)
+{
+    static const struct {
+        const char *address;
+        const char *type;
+    } services[] = {
+        {DV_ADDRESS_STORE, "store"},
+        {DV_ADDRESS_EXITS, "exits"},
+        {DV_ADDRESS_WORKERS, "workers"},
+        {DV_ADDRESS_DOWNLOADER, "downloader"},
+        {DV_ADDRESS_IMAGE, "image"},
+        {DV_ADDRESS_ROSTER, "roster"},
+        {DV_ADDRESS_FACTORY, "ContainerFactory"},
+        {DV_ADDRESS_GATEWAY, "gateway"},
+    };
+    struct dv_system_options options = {
+        .types = cell_types,
+        .env = &d->env,
+        .shared_hosts_max = (unsigned)d->config->container_hosts,
+    };
+    int r = dv_system_new(&options, &d->system, err);
+    for (size_t i = 0; r == 0 && i < sizeof(services) / sizeof(services[0]); i++)
+        r = dv_system_spawn(d->system, services[i].address, services[i].type, NULL, err);
+    if (r == 0)
+        r = wait_for_restore(d, err);
+    for (const struct dv_bridge_setup *setup = d->bridges; r == 0 && setup->name; setup++)
+        r = spawn_bridge(d, setup->name, err);
+    return r;
+}
+
+static int run(struct daemon *d, struct dv_error *err)
+{
+    int64_t start_ns = dv_clock_monotonic_ns(dv_clock_real());
+    int r = prepare(d, err);
+    if (r == 0)
+        r = start_actors(d, err);
+    if (r < 0)
+        return r;
+    dv_log(DV_LOG_INFO, "davitd %s ready in %lld ms: %s; davit command on %s; %s", DAEMON_VERSION,
+           (long long)((dv_clock_monotonic_ns(dv_clock_real()) - start_ns) / NS_PER_MS),
+           d->ports.runtime.description, d->local_socket, d->settings.network_note);
+    notify_ready();
+    int number = 0;
+    while (!number)
+        number = wait_signal(d->signals, -1);
+    dv_log(DV_LOG_INFO, "signal %d: davitd stops, containers go on running", number);
+    pthread_t thread;
+    (void)pthread_create(&thread, NULL, watchdog, NULL);
+    r = dv_system_stop(d->system, STOP_MS, err);
+    dv_system_free(d->system);
+    d->system = NULL;
+    dv_journal_close(d->journal);
+    daemon_ports_close(&d->ports);
+    return r;
+}
+
+/* -- the command line ----------------------------------------------------------------------- */
+
+static const char usage[] =
+    "davitd: container manager for IoT gateways\n"
+    "\n"
+    "  davitd [--cfg-file FILE] [options]\n"
+    "  davitd --print-config [--cfg-file FILE] [options]   what is in force, and where it comes "
+    "from\n"
+    "  davitd --config-reference                           docs/configuration.md\n"
+    "  davitd --version | --help\n"
+    "\n"
+    "Every key of the configuration is an option: --cm-home-dir=DIR, --davit.run_dir=DIR.\n";
+
+static int print_config(const struct dv_config_file *file, struct dv_error *err)
+{
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(1U << 20);
+    int r = dv_config_print(file, &text, err);
+    if (r == 0)
+        fputs(text.data, stdout);
+    for (size_t i = 0; r == 0 && dv_config_warning(file, i); i++)
+        fprintf(stderr, "warning: %s\n", dv_config_warning(file, i));
+    return r;
+}
+
+static int print_reference(struct dv_error *err)
+{
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(1U << 20);
+    int r = dv_config_markdown(&text, err);
+    if (r == 0)
+        fputs(text.data, stdout);
+    return r;
+}
+
+/* Takes an option that is davitd's own out of the list. */
+static bool take_flag(int *argc, char **argv, const char *name, const char **ret_value)
+{
+    size_t len = strlen(name);
+    for (int i = 1; i < *argc; i++) {
+        bool has_value = strncmp(argv[i], name, len) == 0 && argv[i][len] == '=';
+        bool is_same = strcmp(argv[i], name) == 0;
+        if (!has_value && !is_same)
+            continue;
+        int used = 1;
+        if (ret_value && has_value) {
+            *ret_value = argv[i] + len + 1;
+        } else if (ret_value) {
+            if (i + 1 >= *argc)
+                return false;
+            *ret_value = argv[i + 1];
+            used = 2;
+        }
+        memmove(argv + i, argv + i + used, (size_t)(*argc - i - used + 1) * sizeof(*argv));
+        *argc -= used;
+        return true;
+    }
+    return false;
+}
+
+static int start(int argc, char **argv, struct dv_error *err)
+{
+    const char *path = NULL;
+    bool is_print = take_flag(&argc, argv, "--print-config", NULL);
+    if (take_flag(&argc, argv, "--help", NULL)) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (take_flag(&argc, argv, "--version", NULL)) {
+        puts("davitd " DAEMON_VERSION);
+        return 0;
+    }
+    if (take_flag(&argc, argv, "--config-reference", NULL))
+        return print_reference(err);
+    (void)take_flag(&argc, argv, "--cfg-file", &path);
+    struct dv_config_options options = {
+        .path = path, .argc = argc, .argv = argv, .is_strict = is_print};
+    DV_AUTO(dv_config_file) file = NULL;
+    int r = dv_config_load(&options, &file, err);
+    if (r < 0)
+        return r;
+    if (is_print)
+        return print_config(file, err);
+    static struct daemon d;
+    d.config = dv_config_of(file);
+    d.lock = -1;
+    r = daemon_log_open(d.config, err);
+    if (r < 0)
+        return r;
+    d.signals = block_signals();
+    if (d.signals < 0)
+        return dv_error_sys(err, DV_ERR_INTERNAL, errno, "make a signal descriptor");
+    for (size_t i = 0; dv_config_warning(file, i); i++)
+        dv_log(DV_LOG_WARN, "%s", dv_config_warning(file, i));
+    prepare_process();
+    r = run(&d, err);
+    if (r < 0)
+        dv_log(DV_LOG_ERROR, "%s", err->text);
+    /* czmq's exit handler hangs with an open socket: leave without it. */
+    fflush(stdout);
+    _exit(r < 0 ? 1 : 0);
+}
+
+int main(int argc, char **argv)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    if (start(argc, argv, &err) == 0)
+        return 0;
+    fprintf(stderr, "davitd: %s\n", err.text);
+    return 1;
+}

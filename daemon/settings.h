@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* From the configuration to what each part wants to know. Texts are borrowed from the config. */
+#include "actors/env.h"
+#include "bridge/hono/hono.h"
+#include "config/config.h"
+#include "runtime/image/settings.h"
+
+#define DAEMON_VERSION "0.1.0"
+
+void daemon_settings(const struct dv_config *config, struct dv_actor_settings *ret);
+void daemon_hono_config(const struct dv_config *config, struct dv_hono_config *ret);
+
+/* Registries whose TLS files cannot be used are reported and lose them, as in Kanto. `registries`
+ * has room for config->registry_count items. */
+void daemon_registries(const struct dv_config *config,
+                       struct dv_registry *registries,
+                       struct dv_registry_settings *ret);
