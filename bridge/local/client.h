@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * One connection: bytes in, lines out of them, bytes out. Private to bridge/local; one thread,
+ * nothing blocks.
+ */
+#include "base/buf.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct client {
+    struct client *next;
+    uint64_t number;
+    int fd;
+    struct dv_buf in;
+    struct dv_buf out;
+    size_t line_end; /* of the line that client_line() lent, 0: none */
+    bool wants_twin;
+    bool wants_trace;
+    bool is_closing; /* to be dropped when `out` is gone */
+    bool is_dead;    /* to be dropped now */
+};
+
+struct client *client_new(uint64_t number, int fd); /* takes fd; NULL when memory is short */
+void client_free(struct client *client);
+
+/* Reads what is there; marks the client closing at the end of its input. */
+void client_read(struct client *client);
+/* True with the next complete line, borrowed until the next call; an overlong one makes the client
+ * dead after an answer, see *ret_is_too_long. */
+bool client_line(struct client *client, struct dv_str *ret_line, bool *ret_is_too_long);
+/* Appends a line with its line feed and sends what the socket takes. */
+void client_send(struct client *client, const char *line, size_t len);
+void client_flush(struct client *client);
