@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * davitd's side of davit-monitor: the launcher (runtime/launcher.h) and the exit source
+ * (runtime/exits.h). Both connect when they are first needed, and again when the monitor was
+ * restarted. An object belongs to one thread.
+ */
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "runtime/exits.h"
+#include "runtime/launcher.h"
+
+/* One connection, one launch at a time; launch() blocks. Without a monitor launch() fails with
+ * UNAVAILABLE and an errno. */
+__attribute__((warn_unused_result)) int
+dv_monitor_launcher_new(const char *socket_path, struct dv_launcher **ret, struct dv_error *err);
+
+struct dv_monitor_exits_options {
+    const char *run_dir;
+    const struct dv_clock *clock;
+    int64_t grace_ns; /* an end seen here waits so long for the monitor's exit code */
+};
+
+/* Nothing blocks. Per watched container it holds a pidfd, which sees the end also while the monitor
+ * is away, and the reading ends of its FIFOs, so that a dead monitor costs no byte of output. */
+__attribute__((warn_unused_result)) int
+dv_monitor_exits_new(const struct dv_monitor_exits_options *options,
+                     struct dv_exit_source **ret,
+                     struct dv_error *err);

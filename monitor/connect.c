@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "monitor/connect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "monitor/protocol.h"
+
+#define HELLO_TIMEOUT_S 5
+
+static int say_hello(int fd, enum dv_monitor_role role, struct dv_error *err)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(64U << 10);
+    struct dv_monitor_hello hello = {
+        .version = DV_MONITOR_VERSION,
+        .oldest = DV_MONITOR_VERSION,
+        .role = role,
+        .name = (char *)"davitd",
+    };
+    uint16_t kind;
+    void *body;
+    if (!arena)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory to connect to davit-monitor");
+    int r = dv_monitor_send(fd, &dv_schema_monitor_hello, &hello, err);
+    if (r == 0)
+        r = dv_monitor_receive(fd, arena, &kind, &body, err);
+    if (r == 0)
+        return dv_error_sys(err, DV_ERR_UNAVAILABLE, ETIMEDOUT, "davit-monitor does not answer");
+    if (r > 0 && kind == DV_KIND_failure)
+        return dv_error_set(
+            err, DV_ERR_PROTOCOL, "davit-monitor: %s", ((const struct dv_failure *)body)->text);
+    if (r > 0 && kind != DV_KIND_monitor_welcome)
+        return dv_error_set(err, DV_ERR_PROTOCOL, "davit-monitor says something else than welcome");
+    return r < 0 ? r : 0;
+}
+
+int mon_connect(const char *socket_path, enum dv_monitor_role role, int *ret_fd, struct dv_error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval timeout = {.tv_sec = HELLO_TIMEOUT_S};
+    if (strlen(socket_path) >= sizeof(address.sun_path))
+        return dv_error_set(
+            err, DV_ERR_INVALID, "'%s' is longer than a socket's path may be", socket_path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
+    dv_autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return dv_error_sys(err, DV_ERR_UNAVAILABLE, errno, "make a socket for davit-monitor");
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        return dv_error_sys(err,
+                            DV_ERR_UNAVAILABLE,
+                            errno,
+                            "connect to davit-monitor on '%s' (is it running?)",
+                            socket_path);
+    int r = say_hello(fd, role, err);
+    if (r < 0)
+        return r;
+    timeout.tv_sec = 0;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    *ret_fd = dv_steal_fd(&fd);
+    return 0;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop: clients come, say hello, ask; signals tell of ended children. */
+#include "monitor/control.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "monitor/protocol.h"
+
+#define EVENTS          64
+#define ARENA_MAX       (2U << 20)
+#define CONTAINERS_PER_FRAME 400
+
+/* -- clients -------------------------------------------------------------------------------- */
+
+static void accept_client(struct monitor *m)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    int fd = accept4(m->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return;
+    struct mon_client *client = NULL;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.uid == geteuid() &&
+        m->client_count < MON_CLIENTS_MAX)
+        client = calloc(1, sizeof(*client));
+    if (!client) {
+        dv_log(DV_LOG_WARN, "a client is turned away");
+        close(fd);
+        return;
+    }
+    client->source = MON_CLIENT;
+    client->fd = fd;
+    client->next = m->clients;
+    m->clients = client;
+    m->client_count++;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
+    (void)epoll_ctl(m->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+static void drop_dead(struct monitor *m)
+{
+    struct mon_client **at = &m->clients;
+    while (*at) {
+        struct mon_client *client = *at;
+        if (!client->is_dead) {
+            at = &client->next;
+            continue;
+        }
+        *at = client->next;
+        m->client_count--;
+        mon_launch_forget_client(m, client);
+        dv_close(&client->fd);
+        free(client);
+    }
+}
+
+static void answer(struct mon_client *client, const struct dv_schema *schema, const void *body)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    if (dv_monitor_send(client->fd, schema, body, &err) < 0) {
+        dv_log(DV_LOG_DEBUG, "a client is dropped: %s", err.text);
+        client->is_dead = true;
+    }
+}
+
+static void refuse(struct mon_client *client, const struct dv_error *error)
+{
+    struct dv_failure failure = {
+        .class = (int64_t)error->class, .sys = error->sys, .text = (char *)error->text};
+    answer(client, &dv_schema_failure, &failure);
+}
+
+static void take_hello(struct monitor *m, struct mon_client *client, const struct dv_monitor_hello *hello)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    int64_t version = hello->version < DV_MONITOR_VERSION ? hello->version : DV_MONITOR_VERSION;
+    if (version < hello->oldest || version < DV_MONITOR_VERSION - 1 || version < 1) {
+        dv_error_set(&err,
+                     DV_ERR_PROTOCOL,
+                     "davit-monitor speaks version %d, the client %lld to %lld",
+                     DV_MONITOR_VERSION,
+                     (long long)hello->oldest,
+                     (long long)hello->version);
+        refuse(client, &err);
+        client->is_dead = true;
+        return;
+    }
+    struct dv_monitor_welcome welcome = {.version = version, .pid = getpid()};
+    answer(client, &dv_schema_monitor_welcome, &welcome);
+    client->has_said_hello = true;
+    client->wants_exits = hello->role == DV_MONITOR_ROLE_EVENTS;
+    mon_tell_exits(m);
+}
+
+struct listing {
+    struct mon_client *client;
+    struct dv_monitor_container items[CONTAINERS_PER_FRAME];
+    struct dv_monitor_containers frame;
+};
+
+static void flush(struct listing *listing, bool is_last)
+{
+    listing->frame.items.items = listing->items;
+    listing->frame.is_last = is_last;
+    answer(listing->client, &dv_schema_monitor_containers, &listing->frame);
+    listing->frame.items.count = 0;
+}
+
+static void list_one(void *ctx, const struct mon_container *container)
+{
+    struct listing *listing = ctx;
+    if (listing->frame.items.count == CONTAINERS_PER_FRAME)
+        flush(listing, false);
+    listing->items[listing->frame.items.count++] = (struct dv_monitor_container){
+        .id = (char *)container->id,
+        .pid = container->pid,
+        .start_ticks = container->start_ticks,
+    };
+}
+
+static void take_frame(struct monitor *m, struct mon_client *client, uint16_t kind, const void *body)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    if (!client->has_said_hello && kind != DV_KIND_monitor_hello) {
+        dv_error_set(&err, DV_ERR_PROTOCOL, "monitor_hello is expected first");
+        refuse(client, &err);
+        client->is_dead = true;
+        return;
+    }
+    switch (kind) {
+    case DV_KIND_monitor_hello:
+        take_hello(m, client, body);
+        break;
+    case DV_KIND_monitor_launch:
+        mon_launch_begin(m, client, body);
+        break;
+    case DV_KIND_monitor_acknowledge:
+        mon_records_remove(m->records, ((const struct dv_monitor_acknowledge *)body)->record);
+        break;
+    case DV_KIND_monitor_query: {
+        static struct listing listing;
+        listing = (struct listing){.client = client};
+        mon_containers_each(m->containers, list_one, &listing);
+        flush(&listing, true);
+        break;
+    }
+    default:
+        dv_error_set(&err, DV_ERR_PROTOCOL, "a frame of kind %u is not for davit-monitor", kind);
+        refuse(client, &err);
+    }
+}
+
+static void read_client(struct monitor *m, struct mon_client *client)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
+    struct dv_error err = DV_ERROR_INIT;
+    uint16_t kind;
+    void *body;
+    if (!arena)
+        return;
+    int r = dv_monitor_receive(client->fd, arena, &kind, &body, &err);
+    if (r > 0) {
+        take_frame(m, client, kind, body);
+    } else if (r < 0) {
+        if (r != -DV_ERR_UNAVAILABLE)
+            dv_log(DV_LOG_WARN, "a client is dropped: %s", err.text);
+        client->is_dead = true;
+    }
+}
+
+/* -- the loop ------------------------------------------------------------------------------- */
+
+/* True if the monitor is to end. */
+static bool read_signals(struct monitor *m)
+{
+    struct signalfd_siginfo info;
+    bool must_end = false;
+    while (read(m->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+        must_end |= info.ssi_signo != SIGCHLD;
+    mon_reap(m);
+    return must_end;
+}
+
+static bool serve(struct monitor *m, const struct epoll_event *event)
+{
+    switch (*(enum mon_source *)event->data.ptr) {
+    case MON_LISTENER:
+        accept_client(m);
+        break;
+    case MON_SIGNALS:
+        return read_signals(m);
+    case MON_CLIENT: {
+        struct mon_client *client = event->data.ptr;
+        if (event->events & EPOLLOUT)
+            mon_tell_exits(m);
+        if (event->events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+            read_client(m, client);
+        break;
+    }
+    case MON_LAUNCH_OUTPUT:
+        mon_launch_output(m, event->data.ptr);
+        break;
+    case MON_CONTAINER:
+        mon_adopted_ended(m, event->data.ptr);
+        break;
+    }
+    return false;
+}
+
+int mon_control_run(struct monitor *m, struct dv_error *err)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    m->listener_source = MON_LISTENER;
+    m->signals_source = MON_SIGNALS;
+    event.data.ptr = &m->listener_source;
+    int r = epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->listener, &event);
+    event.data.ptr = &m->signals_source;
+    if (r == 0)
+        r = epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->signals, &event);
+    if (r < 0)
+        return dv_error_sys(err, DV_ERR_INTERNAL, errno, "watch the socket");
+    mon_take_over(m);
+    for (bool must_end = false; !must_end;) {
+        struct epoll_event events[EVENTS];
+        int count = epoll_wait(m->epoll, events, EVENTS, mon_launch_check_time(m));
+        if (count < 0 && errno != EINTR)
+            return dv_error_sys(err, DV_ERR_INTERNAL, errno, "wait for events");
+        for (int i = 0; i < count; i++)
+            must_end |= serve(m, &events[i]);
+        drop_dead(m);
+    }
+    return 0;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ends of containers: reaped children, and processes of an earlier monitor, which belong to another
+ * parent now and are seen through a pidfd.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/spawn.h"
+#include "monitor/control.h"
+#include "monitor/protocol.h"
+
+void mon_tell_exits(struct monitor *m)
+{
+    for (struct mon_client *client = m->clients; client; client = client->next) {
+        const struct dv_container_exited *exit;
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
+        if (!client->wants_exits || client->is_dead)
+            continue;
+        while ((exit = mon_records_next(m->records, client->told)) != NULL) {
+            int r = dv_monitor_send(client->fd, &dv_schema_container_exited, exit, NULL);
+            if (r == -DV_ERR_BUSY) {
+                event.events |= EPOLLOUT;
+                break;
+            }
+            if (r < 0) {
+                client->is_dead = true;
+                break;
+            }
+            client->told = exit->record;
+        }
+        if (!client->is_dead)
+            (void)epoll_ctl(m->epoll, EPOLL_CTL_MOD, client->fd, &event);
+    }
+}
+
+void mon_exit_of_container(struct monitor *m,
+                           struct mon_container *container,
+                           int status,
+                           bool is_known,
+                           int64_t wall_ns)
+{
+    struct dv_container_exited exit = {
+        .id = container->id,
+        .pid = container->pid,
+        .exit_code = is_known ? dv_exit_code_of(status) : 0,
+        .is_code_known = is_known,
+        .finished_ns = wall_ns,
+    };
+    /* Without a code the end is davitd's to judge: it may know more through its own pidfd. */
+    if (is_known)
+        mon_records_add(m->records, &exit);
+    mon_containers_forget(m->containers, container);
+    mon_tell_exits(m);
+}
+
+static void keep_stray(struct monitor *m, pid_t pid, int status)
+{
+    if (!m->launches || m->stray_count == MON_STRAYS_MAX)
+        return; /* the helper of some runtime */
+    m->strays[m->stray_count++] =
+        (struct mon_stray){pid, status, dv_clock_wall_ns(dv_clock_real())};
+}
+
+void mon_adopt_strays(struct monitor *m, struct mon_container *container)
+{
+    for (unsigned i = 0; i < m->stray_count; i++) {
+        if (m->strays[i].pid != container->pid)
+            continue;
+        struct mon_stray stray = m->strays[i];
+        m->strays[i] = m->strays[--m->stray_count];
+        mon_exit_of_container(m, container, stray.status, true, stray.wall_ns);
+        return;
+    }
+}
+
+void mon_reap(struct monitor *m)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (mon_launch_ended(m, pid, status))
+            continue;
+        struct mon_container *container = mon_containers_find(m->containers, pid);
+        if (container)
+            mon_exit_of_container(
+                m, container, status, true, dv_clock_wall_ns(dv_clock_real()));
+        else
+            keep_stray(m, pid, status);
+    }
+}
+
+/* -- containers of an earlier monitor ------------------------------------------------------- */
+
+static void resume_log(struct monitor *m, const struct dv_monitor_container *what)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    if (!what->stdout_path || !what->stderr_path)
+        return;
+    int out = open(what->stdout_path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    int in_error = open(what->stderr_path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    if (out < 0 || in_error < 0) {
+        dv_close(&out);
+        dv_close(&in_error);
+        return; /* released meanwhile */
+    }
+    if (dv_log_thread_add(m->log, what->id, out, in_error, what->log, &err) < 0)
+        dv_log(DV_LOG_ERROR, "container '%s': %s", what->id, err.text);
+}
+
+static void take_over_one(void *ctx, const struct dv_monitor_container *what)
+{
+    struct monitor *m = ctx;
+    struct dv_error err = DV_ERROR_INIT;
+    resume_log(m, what);
+    int pidfd = dv_pidfd_open((pid_t)what->pid, what->start_ticks);
+    if (pidfd < 0)
+        return; /* ended between the two monitors: davitd has seen it */
+    struct mon_adopted *adopted = calloc(1, sizeof(*adopted));
+    if (!adopted || mon_containers_add(m->containers, what, pidfd, &err) < 0) {
+        dv_log(DV_LOG_ERROR, "container '%s': its end will be seen by davitd only", what->id);
+        free(adopted);
+        return;
+    }
+    adopted->source = MON_CONTAINER;
+    adopted->pid = (pid_t)what->pid;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = adopted};
+    (void)epoll_ctl(m->epoll, EPOLL_CTL_ADD, pidfd, &event);
+}
+
+void mon_take_over(struct monitor *m)
+{
+    mon_containers_load(m->containers, take_over_one, m);
+}
+
+void mon_adopted_ended(struct monitor *m, struct mon_adopted *adopted)
+{
+    struct mon_container *container = mon_containers_find(m->containers, adopted->pid);
+    int status = 0;
+    if (container) {
+        bool is_known = dv_pidfd_exit_status(container->pidfd, &status);
+        mon_exit_of_container(
+            m, container, status, is_known, dv_clock_wall_ns(dv_clock_real()));
+    }
+    free(adopted);
+}
