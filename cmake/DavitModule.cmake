@@ -74,10 +74,13 @@ function(dv_module name)
     endif()
 endfunction()
 
-# A program: composition of modules. Same layer rules.
+# A program: composition of modules. Same layer rules; HEADERS are its own.
 function(dv_program name)
-    cmake_parse_arguments(P "" "" "SOURCES;USES;LIBRARIES" ${ARGN})
+    cmake_parse_arguments(P "" "" "SOURCES;HEADERS;USES;LIBRARIES" ${ARGN})
+    file(RELATIVE_PATH folder ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+    dv_link_headers(${name}.own ${folder} ${P_HEADERS})
     add_executable(${name} ${P_SOURCES})
+    target_include_directories(${name} PRIVATE ${DAVIT_LINKS}/${name}.own)
     dv_use(${name} ${P_USES})
     foreach(library IN LISTS P_LIBRARIES)
         target_link_libraries(${name} PRIVATE dv_lib_${library})

@@ -5,12 +5,12 @@
  * (runtime/exits.h). Both connect when they are first needed, and again when the monitor was
  * restarted. An object belongs to one thread.
  */
-#include <stdint.h>
-
 #include "base/clock.h"
 #include "base/error.h"
 #include "runtime/exits.h"
 #include "runtime/launcher.h"
+
+#include <stdint.h>
 
 /* One connection, one launch at a time; launch() blocks. Without a monitor launch() fails with
  * UNAVAILABLE and an errno. */

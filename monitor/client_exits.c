@@ -5,6 +5,13 @@
  * What was reported is remembered for a while, so that a record that comes late, or again after a
  * reconnect, is only acknowledged.
  */
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/spawn.h"
+#include "monitor/client.h"
+#include "monitor/connect.h"
+#include "monitor/protocol.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,18 +21,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
-#include "base/log.h"
-#include "base/spawn.h"
-#include "monitor/client.h"
-#include "monitor/connect.h"
-#include "monitor/protocol.h"
-
-#define BUCKETS        4096
-#define REPORTED_MAX   4096
-#define RECONNECT_NS   500000000LL
-#define CODE_LOOK_NS   100000000LL
-#define FRAME_ARENA    (64U << 10)
+#define BUCKETS      4096
+#define REPORTED_MAX 4096
+#define RECONNECT_NS 500000000LL
+#define CODE_LOOK_NS 100000000LL
+#define FRAME_ARENA  (64U << 10)
 
 struct watched {
     struct watched *next; /* in its bucket */
@@ -33,7 +33,7 @@ struct watched {
     char id[129];
     pid_t pid;
     int pidfd;
-    int streams[2]; /* reading ends, never read */
+    int streams[2];   /* reading ends, never read */
     int64_t ended_ns; /* monotonic; 0: it runs */
     int64_t ended_wall_ns;
     bool has_status;
@@ -143,7 +143,8 @@ static int open_stream(const struct source *s, const char *id, const char *name)
     return open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 }
 
-static int watch(struct dv_exit_source *base, const struct dv_exit_watch_cmd *cmd, struct dv_error *err)
+static int
+watch(struct dv_exit_source *base, const struct dv_exit_watch_cmd *cmd, struct dv_error *err)
 {
     struct source *s = (struct source *)base;
     pid_t pid = (pid_t)cmd->pid;
@@ -160,8 +161,8 @@ static int watch(struct dv_exit_source *base, const struct dv_exit_watch_cmd *cm
     watched->streams[1] = open_stream(s, cmd->id, "stderr");
     if (watched->pidfd < 0 && saved != ESRCH) {
         free_watched(watched);
-        return dv_error_sys(
-            err, DV_ERR_FAILED, saved, "watch process %d of container '%s'", pid, cmd->id);
+        return dv_error_sys(err, DV_ERR_FAILED, saved, "watch process %d of container '%s'", pid,
+                            cmd->id);
     }
     struct watched **bucket = bucket_of(s, pid);
     watched->next = *bucket;
@@ -347,8 +348,8 @@ int dv_monitor_exits_new(const struct dv_monitor_exits_options *options,
     struct source *s = calloc(1, sizeof(*s));
     if (!s)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the exit source");
-    s->base = (struct dv_exit_source){
-        fd_of, watch, next_exit, acknowledge, deadline, is_connected, free_source};
+    s->base = (struct dv_exit_source){fd_of,    watch,        next_exit,  acknowledge,
+                                      deadline, is_connected, free_source};
     s->clock = options->clock;
     s->grace_ns = options->grace_ns;
     s->fd = -1;

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "monitor/client.h"
+#include "monitor/connect.h"
+#include "monitor/protocol.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -7,13 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/arena.h"
-#include "base/cleanup.h"
-#include "monitor/client.h"
-#include "monitor/connect.h"
-#include "monitor/protocol.h"
-
-#define ARENA_MAX      (2U << 20)
+#define ARENA_MAX       (2U << 20)
 #define ANSWER_EXTRA_MS 5000 /* the monitor keeps the deadline; this is for one that hangs */
 
 struct launcher {
@@ -89,11 +89,12 @@ static int wait_answer(struct launcher *l, int timeout_ms, struct dv_error *err)
     if (r > 0)
         return 0;
     dv_close(&l->fd);
-    return dv_error_sys(
-        err, DV_ERR_UNAVAILABLE, ETIMEDOUT, "davit-monitor does not answer in time");
+    return dv_error_sys(err, DV_ERR_UNAVAILABLE, ETIMEDOUT,
+                        "davit-monitor does not answer in time");
 }
 
-static int take_answer(uint16_t kind, const void *body, struct dv_launch_result *ret, struct dv_error *err)
+static int
+take_answer(uint16_t kind, const void *body, struct dv_launch_result *ret, struct dv_error *err)
 {
     if (kind == DV_KIND_failure) {
         const struct dv_failure *failure = body;
@@ -101,7 +102,8 @@ static int take_answer(uint16_t kind, const void *body, struct dv_launch_result 
         return -(int)dv_error_class_of(failure->class);
     }
     if (kind != DV_KIND_monitor_launched)
-        return dv_error_set(err, DV_ERR_PROTOCOL, "davit-monitor answers a launch with kind %u", kind);
+        return dv_error_set(err, DV_ERR_PROTOCOL, "davit-monitor answers a launch with kind %u",
+                            kind);
     const struct dv_monitor_launched *launched = body;
     ret->exit_code = (int)launched->exit_code;
     ret->pid = (int32_t)launched->pid;
@@ -158,11 +160,8 @@ int dv_monitor_launcher_new(const char *socket_path, struct dv_launcher **ret, s
     l->fd = -1;
     snprintf(l->socket_path, sizeof(l->socket_path), "%s", socket_path);
     const char *slash = strrchr(socket_path, '/');
-    snprintf(l->mounts,
-             sizeof(l->mounts),
-             "%.*s/" DV_MONITOR_MOUNTS,
-             slash ? (int)(slash - socket_path) : 1,
-             slash ? socket_path : ".");
+    snprintf(l->mounts, sizeof(l->mounts), "%.*s/" DV_MONITOR_MOUNTS,
+             slash ? (int)(slash - socket_path) : 1, slash ? socket_path : ".");
     *ret = &l->base;
     return 0;
 }

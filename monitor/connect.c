@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/connect.h"
 
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "monitor/protocol.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,10 +12,6 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include "base/arena.h"
-#include "base/cleanup.h"
-#include "monitor/protocol.h"
 
 #define HELLO_TIMEOUT_S 5
 
@@ -34,20 +34,23 @@ static int say_hello(int fd, enum dv_monitor_role role, struct dv_error *err)
     if (r == 0)
         return dv_error_sys(err, DV_ERR_UNAVAILABLE, ETIMEDOUT, "davit-monitor does not answer");
     if (r > 0 && kind == DV_KIND_failure)
-        return dv_error_set(
-            err, DV_ERR_PROTOCOL, "davit-monitor: %s", ((const struct dv_failure *)body)->text);
+        return dv_error_set(err, DV_ERR_PROTOCOL, "davit-monitor: %s",
+                            ((const struct dv_failure *)body)->text);
     if (r > 0 && kind != DV_KIND_monitor_welcome)
         return dv_error_set(err, DV_ERR_PROTOCOL, "davit-monitor says something else than welcome");
     return r < 0 ? r : 0;
 }
 
-int mon_connect(const char *socket_path, enum dv_monitor_role role, int *ret_fd, struct dv_error *err)
+int mon_connect(const char *socket_path,
+                enum dv_monitor_role role,
+                int *ret_fd,
+                struct dv_error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timeval timeout = {.tv_sec = HELLO_TIMEOUT_S};
     if (strlen(socket_path) >= sizeof(address.sun_path))
-        return dv_error_set(
-            err, DV_ERR_INVALID, "'%s' is longer than a socket's path may be", socket_path);
+        return dv_error_set(err, DV_ERR_INVALID, "'%s' is longer than a socket's path may be",
+                            socket_path);
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
     dv_autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -55,11 +58,8 @@ int mon_connect(const char *socket_path, enum dv_monitor_role role, int *ret_fd,
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-        return dv_error_sys(err,
-                            DV_ERR_UNAVAILABLE,
-                            errno,
-                            "connect to davit-monitor on '%s' (is it running?)",
-                            socket_path);
+        return dv_error_sys(err, DV_ERR_UNAVAILABLE, errno,
+                            "connect to davit-monitor on '%s' (is it running?)", socket_path);
     int r = say_hello(fd, role, err);
     if (r < 0)
         return r;

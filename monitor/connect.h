@@ -6,4 +6,7 @@
 
 /* Blocks for one exchange with the monitor, at most some seconds. UNAVAILABLE with an errno when it
  * is not there. */
-int mon_connect(const char *socket_path, enum dv_monitor_role role, int *ret_fd, struct dv_error *err);
+int mon_connect(const char *socket_path,
+                enum dv_monitor_role role,
+                int *ret_fd,
+                struct dv_error *err);

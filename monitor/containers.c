@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/containers.h"
 
+#include "base/durable.h"
+#include "base/log.h"
+#include "messages/codec.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,10 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "base/durable.h"
-#include "base/log.h"
-#include "messages/codec.h"
 
 #define BUCKETS       4096
 #define FILE_BYTES    (64U << 10)
@@ -82,10 +82,8 @@ static int write_file(const struct mon_containers *containers,
         return r;
     snprintf(path, sizeof(path), "%s/%s/log", containers->folder, what->id);
     snprintf(aside, sizeof(aside), "%s.new", path);
-    dv_autoclose int fd =
-        open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, bytes.data, bytes.len) != (ssize_t)bytes.len ||
-        rename(aside, path) < 0)
+    dv_autoclose int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, bytes.data, bytes.len) != (ssize_t)bytes.len || rename(aside, path) < 0)
         return dv_error_sys(err, DV_ERR_IO, errno, "write '%s'", path);
     return 0;
 }
@@ -123,8 +121,7 @@ static void load_one(const struct mon_containers *containers,
     if (r == -DV_ERR_NOT_FOUND || !arena)
         return; /* created and never launched */
     if (r == 0)
-        r = dv_decode(
-            &dv_schema_monitor_container, bytes.data, bytes.len, arena, &what, &err);
+        r = dv_decode(&dv_schema_monitor_container, bytes.data, bytes.len, arena, &what, &err);
     if (r < 0)
         dv_log(DV_LOG_ERROR, "container '%s' goes on without its log: %s", id, err.text);
     else

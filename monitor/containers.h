@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The containers that davit-monitor is the parent of, or was before it was started again: by pid, and
- * as a small file each (<run_dir>/containers/<id>/log) that a new monitor reads. Private to the
+ * The containers that davit-monitor is the parent of, or was before it was started again: by pid,
+ * and as a small file each (<run_dir>/containers/<id>/log) that a new monitor reads. Private to the
  * control thread.
  */
+#include "base/error.h"
+#include "messages/messages.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-#include "base/error.h"
-#include "messages/messages.h"
 
 struct mon_container {
     struct mon_container *next; /* in its bucket */

@@ -2,6 +2,10 @@
 /* The loop: clients come, say hello, ask; signals tell of ended children. */
 #include "monitor/control.h"
 
+#include "base/arena.h"
+#include "base/log.h"
+#include "monitor/protocol.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,12 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/arena.h"
-#include "base/log.h"
-#include "monitor/protocol.h"
-
-#define EVENTS          64
-#define ARENA_MAX       (2U << 20)
+#define EVENTS               64
+#define ARENA_MAX            (2U << 20)
 #define CONTAINERS_PER_FRAME 400
 
 /* -- clients -------------------------------------------------------------------------------- */
@@ -79,17 +79,15 @@ static void refuse(struct mon_client *client, const struct dv_error *error)
     answer(client, &dv_schema_failure, &failure);
 }
 
-static void take_hello(struct monitor *m, struct mon_client *client, const struct dv_monitor_hello *hello)
+static void
+take_hello(struct monitor *m, struct mon_client *client, const struct dv_monitor_hello *hello)
 {
     struct dv_error err = DV_ERROR_INIT;
     int64_t version = hello->version < DV_MONITOR_VERSION ? hello->version : DV_MONITOR_VERSION;
     if (version < hello->oldest || version < DV_MONITOR_VERSION - 1 || version < 1) {
-        dv_error_set(&err,
-                     DV_ERR_PROTOCOL,
-                     "davit-monitor speaks version %d, the client %lld to %lld",
-                     DV_MONITOR_VERSION,
-                     (long long)hello->oldest,
-                     (long long)hello->version);
+        dv_error_set(&err, DV_ERR_PROTOCOL,
+                     "davit-monitor speaks version %d, the client %lld to %lld", DV_MONITOR_VERSION,
+                     (long long)hello->oldest, (long long)hello->version);
         refuse(client, &err);
         client->is_dead = true;
         return;
@@ -127,7 +125,8 @@ static void list_one(void *ctx, const struct mon_container *container)
     };
 }
 
-static void take_frame(struct monitor *m, struct mon_client *client, uint16_t kind, const void *body)
+static void
+take_frame(struct monitor *m, struct mon_client *client, uint16_t kind, const void *body)
 {
     struct dv_error err = DV_ERROR_INIT;
     if (!client->has_said_hello && kind != DV_KIND_monitor_hello) {

@@ -5,16 +5,16 @@
  * files are below the run directory, a tmpfs. What it shares with control_*.c is here; private to
  * monitor/.
  */
-#include <limits.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/types.h>
-
 #include "base/buf.h"
 #include "messages/messages.h"
 #include "monitor/containers.h"
 #include "monitor/log.h"
 #include "monitor/records.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #define MON_CLIENTS_MAX  256
 #define MON_LAUNCHES_MAX 256
@@ -87,7 +87,9 @@ struct monitor {
 int mon_control_run(struct monitor *m, struct dv_error *err);
 
 /* control_launch.c */
-void mon_launch_begin(struct monitor *m, struct mon_client *client, const struct dv_monitor_launch *what);
+void mon_launch_begin(struct monitor *m,
+                      struct mon_client *client,
+                      const struct dv_monitor_launch *what);
 void mon_launch_output(struct monitor *m, struct mon_launch *launch);
 /* A child ended; false if it is no launch. */
 bool mon_launch_ended(struct monitor *m, pid_t pid, int status);
@@ -97,7 +99,8 @@ void mon_launch_forget_client(struct monitor *m, const struct mon_client *client
 
 /* control_exit.c */
 void mon_reap(struct monitor *m);
-void mon_exit_of_container(struct monitor *m, struct mon_container *container, int status, bool is_known, int64_t wall_ns);
+void mon_exit_of_container(
+    struct monitor *m, struct mon_container *container, int status, bool is_known, int64_t wall_ns);
 /* A create succeeded: the container may have ended already. */
 void mon_adopt_strays(struct monitor *m, struct mon_container *container);
 void mon_tell_exits(struct monitor *m);

@@ -3,6 +3,12 @@
  * Ends of containers: reaped children, and processes of an earlier monitor, which belong to another
  * parent now and are seen through a pidfd.
  */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/spawn.h"
+#include "monitor/control.h"
+#include "monitor/protocol.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,12 +16,6 @@
 #include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/spawn.h"
-#include "monitor/control.h"
-#include "monitor/protocol.h"
 
 void mon_tell_exits(struct monitor *m)
 {
@@ -41,11 +41,8 @@ void mon_tell_exits(struct monitor *m)
     }
 }
 
-void mon_exit_of_container(struct monitor *m,
-                           struct mon_container *container,
-                           int status,
-                           bool is_known,
-                           int64_t wall_ns)
+void mon_exit_of_container(
+    struct monitor *m, struct mon_container *container, int status, bool is_known, int64_t wall_ns)
 {
     struct dv_container_exited exit = {
         .id = container->id,
@@ -90,8 +87,7 @@ void mon_reap(struct monitor *m)
             continue;
         struct mon_container *container = mon_containers_find(m->containers, pid);
         if (container)
-            mon_exit_of_container(
-                m, container, status, true, dv_clock_wall_ns(dv_clock_real()));
+            mon_exit_of_container(m, container, status, true, dv_clock_wall_ns(dv_clock_real()));
         else
             keep_stray(m, pid, status);
     }
@@ -146,8 +142,7 @@ void mon_adopted_ended(struct monitor *m, struct mon_adopted *adopted)
     int status = 0;
     if (container) {
         bool is_known = dv_pidfd_exit_status(container->pidfd, &status);
-        mon_exit_of_container(
-            m, container, status, is_known, dv_clock_wall_ns(dv_clock_real()));
+        mon_exit_of_container(m, container, status, is_known, dv_clock_wall_ns(dv_clock_real()));
     }
     free(adopted);
 }

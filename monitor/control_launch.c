@@ -3,16 +3,6 @@
  * A launch: davit-launch is started with the request in a memory file as descriptor 3 and a pipe as
  * standard error; it becomes the program. The answer goes out when the program has ended.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "base/clock.h"
 #include "base/durable.h"
 #include "base/log.h"
@@ -22,6 +12,16 @@
 #include "monitor/control.h"
 #include "monitor/protocol.h"
 #include "runtime/launcher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define ARENA_MAX  (2U << 20)
 #define OUTPUT_MAX DV_LAUNCH_STDERR_MAX
@@ -69,8 +69,8 @@ static int begin_log(struct monitor *m, const struct dv_monitor_launch *what, st
         int saved = errno;
         dv_close(&out);
         dv_close(&in_error);
-        return dv_error_sys(
-            err, DV_ERR_IO, saved, "open the output of container '%s'", what->container_id);
+        return dv_error_sys(err, DV_ERR_IO, saved, "open the output of container '%s'",
+                            what->container_id);
     }
     return dv_log_thread_add(m->log, what->container_id, out, in_error, what->log, err);
 }
@@ -135,13 +135,11 @@ void mon_launch_begin(struct monitor *m,
     launch->client = client;
     launch->output = -1;
     launch->text = DV_BUF_INIT(OUTPUT_MAX);
-    launch->deadline_ns =
-        dv_clock_monotonic_ns(dv_clock_real()) + what->timeout_ms * NS_PER_MS;
+    launch->deadline_ns = dv_clock_monotonic_ns(dv_clock_real()) + what->timeout_ms * NS_PER_MS;
     launch->arena = dv_arena_new(ARENA_MAX);
     void *copy = NULL;
-    int r = launch->arena
-                ? dv_copy(&dv_schema_monitor_launch, what, launch->arena, &copy, &err)
-                : dv_error_set(&err, DV_ERR_NO_MEMORY, "no memory for a launch");
+    int r = launch->arena ? dv_copy(&dv_schema_monitor_launch, what, launch->arena, &copy, &err)
+                          : dv_error_set(&err, DV_ERR_NO_MEMORY, "no memory for a launch");
     launch->what = copy;
     if (r == 0)
         r = begin_log(m, launch->what, &err);
@@ -230,10 +228,8 @@ static void read_runtime_log(struct mon_launch *launch)
     (void)!dv_buf_append(&launch->text, text.data + from, text.len - from, NULL);
 }
 
-static void remember_container(struct monitor *m,
-                               const struct mon_launch *launch,
-                               pid_t pid,
-                               int64_t ticks)
+static void
+remember_container(struct monitor *m, const struct mon_launch *launch, pid_t pid, int64_t ticks)
 {
     struct dv_error err = DV_ERROR_INIT;
     struct dv_monitor_container container = {
@@ -266,11 +262,8 @@ bool mon_launch_ended(struct monitor *m, pid_t pid, int status)
     }
     struct dv_error err = DV_ERROR_INIT;
     if (launch->is_timed_out) {
-        dv_error_set(&err,
-                     DV_ERR_TIMED_OUT,
-                     "%s was killed after %lld ms",
-                     launch->what->argv.items[0],
-                     (long long)launch->what->timeout_ms);
+        dv_error_set(&err, DV_ERR_TIMED_OUT, "%s was killed after %lld ms",
+                     launch->what->argv.items[0], (long long)launch->what->timeout_ms);
         answer_failure(launch->client, &err);
     } else {
         struct dv_monitor_launched launched = {.exit_code = dv_exit_code_of(status)};

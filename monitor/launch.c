@@ -6,6 +6,10 @@
  * The mount namespace is left with the propagation that the host has: the OCI runtime decides about
  * it per mount, and the place where the root file system goes is a private mount already.
  */
+#include "base/buf.h"
+#include "messages/messages.h"
+#include "monitor/protocol.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -16,10 +20,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "base/buf.h"
-#include "messages/messages.h"
-#include "monitor/protocol.h"
 
 #define REQUEST_FD    3
 #define EXIT_PREPARE  125
@@ -62,17 +62,11 @@ static int mount_rootfs(const struct dv_monitor_launch *what)
     if (what->layers_dir && chdir(what->layers_dir) < 0)
         return fail("enter the layers", what->layers_dir);
     for (size_t i = 0; i < what->lower.count && used < sizeof(options); i++)
-        used += (size_t)snprintf(options + used,
-                                 sizeof(options) - used,
-                                 "%s%s",
-                                 i ? ":" : "lowerdir=",
-                                 what->lower.items[i]);
+        used += (size_t)snprintf(options + used, sizeof(options) - used, "%s%s",
+                                 i ? ":" : "lowerdir=", what->lower.items[i]);
     if (used < sizeof(options) && what->upper && what->work)
-        used += (size_t)snprintf(options + used,
-                                 sizeof(options) - used,
-                                 ",upperdir=%s,workdir=%s",
-                                 what->upper,
-                                 what->work);
+        used += (size_t)snprintf(options + used, sizeof(options) - used, ",upperdir=%s,workdir=%s",
+                                 what->upper, what->work);
     if (used >= sizeof(options)) {
         errno = E2BIG;
         return fail("mount the root file system on", what->target);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/lines.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/str.h"
+
+#include <stdio.h>
+#include <string.h>
 
 void dv_lines_init(struct dv_lines *lines, const char *stream)
 {
@@ -97,8 +97,7 @@ static int put_record(const char *stream,
     if (r == 0 && (text.len || is_end))
         r = dv_buf_append_str(out, "\",", err);
     return r < 0 ? r
-                 : dv_buf_printf(
-                       out, err, "\"time\":\"%s\"}\n", dv_time_format(wall_ns, stamp));
+                 : dv_buf_printf(out, err, "\"time\":\"%s\"}\n", dv_time_format(wall_ns, stamp));
 }
 
 /* Where a line of more than a chunk is cut: not inside a character. */
@@ -110,7 +109,8 @@ static size_t cut_at(const char *bytes, size_t len)
     return ((unsigned char)bytes[cut] & 0xC0U) == 0x80U ? len : cut;
 }
 
-static int finish_line(struct dv_lines *lines, struct dv_str tail, struct dv_buf *out, struct dv_error *err)
+static int
+finish_line(struct dv_lines *lines, struct dv_str tail, struct dv_buf *out, struct dv_error *err)
 {
     /* The carriage return may have come before the line feed in another read. */
     int r = 0;
@@ -133,7 +133,8 @@ static int finish_line(struct dv_lines *lines, struct dv_str tail, struct dv_buf
 }
 
 /* Takes up to a chunk of a line that has no end yet. */
-static int carry_over(struct dv_lines *lines, struct dv_str *bytes, struct dv_buf *out, struct dv_error *err)
+static int
+carry_over(struct dv_lines *lines, struct dv_str *bytes, struct dv_buf *out, struct dv_error *err)
 {
     size_t room = DV_LOG_CHUNK - lines->rest.len;
     size_t take = bytes->len < room ? bytes->len : room;
@@ -145,12 +146,8 @@ static int carry_over(struct dv_lines *lines, struct dv_str *bytes, struct dv_bu
     if (lines->rest.len < DV_LOG_CHUNK)
         return 0;
     size_t cut = cut_at(lines->rest.data, DV_LOG_CHUNK - 1);
-    r = put_record(lines->stream,
-                   (struct dv_str){lines->rest.data, cut},
-                   false,
-                   lines->rest_ns,
-                   out,
-                   err);
+    r = put_record(lines->stream, (struct dv_str){lines->rest.data, cut}, false, lines->rest_ns,
+                   out, err);
     dv_buf_consume(&lines->rest, cut);
     lines->is_long = true;
     return r;

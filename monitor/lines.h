@@ -9,12 +9,12 @@
  * becomes several records of which only the last has the line feed, all with one time; a last line
  * without one gets one. Pure, one owner.
  */
+#include "base/buf.h"
+#include "base/error.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "base/buf.h"
-#include "base/error.h"
 
 #define DV_LOG_CHUNK (16U << 10)
 

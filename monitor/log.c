@@ -10,6 +10,11 @@
  */
 #include "monitor/log.h"
 
+#include "base/clock.h"
+#include "base/log.h"
+#include "monitor/lines.h"
+#include "monitor/logfile.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -19,15 +24,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/log.h"
-#include "monitor/lines.h"
-#include "monitor/logfile.h"
-
-#define READ_BYTES    (64U << 10)
-#define RECORDS_MAX   (8U << 20) /* of one read: every byte may become six */
-#define EVENTS        64
-#define STACK_BYTES   (256U << 10)
+#define READ_BYTES       (64U << 10)
+#define RECORDS_MAX      (8U << 20) /* of one read: every byte may become six */
+#define EVENTS           64
+#define STACK_BYTES      (256U << 10)
 #define BUFFER_BYTES_MAX (64LL << 20)
 
 struct source;
@@ -52,7 +52,7 @@ struct source {
 struct dv_log_thread {
     pthread_t thread;
     int epoll;
-    int wake; /* eventfd */
+    int wake;             /* eventfd */
     pthread_mutex_t lock; /* of the two below */
     struct source *fresh;
     bool must_stop;
@@ -83,7 +83,8 @@ static void write_records(struct dv_log_thread *t, struct source *source)
     dv_buf_clear(&t->records);
 }
 
-static void take_bytes(struct dv_log_thread *t, struct stream *stream, const char *bytes, size_t len)
+static void
+take_bytes(struct dv_log_thread *t, struct stream *stream, const char *bytes, size_t len)
 {
     int64_t now = dv_clock_wall_ns(dv_clock_real());
     struct dv_error err = DV_ERROR_INIT;
@@ -91,9 +92,7 @@ static void take_bytes(struct dv_log_thread *t, struct stream *stream, const cha
         return;
     if (stream->dropped) {
         char note[96];
-        snprintf(note,
-                 sizeof(note),
-                 "davit: %llu lines were dropped, the log buffer was full",
+        snprintf(note, sizeof(note), "davit: %llu lines were dropped, the log buffer was full",
                  (unsigned long long)stream->dropped);
         stream->dropped = 0;
         (void)!dv_lines_note(&stream->lines, note, now, &t->records, NULL);
@@ -288,8 +287,8 @@ int dv_log_thread_add(struct dv_log_thread *t,
     snprintf(source->id, sizeof(source->id), "%s", id);
     if (log && log->path) {
         source->file = dv_logfile_new(log->path, log->max_size_bytes, log->max_files);
-        source->buffer_max = log->max_buffer_bytes < BUFFER_BYTES_MAX ? log->max_buffer_bytes
-                                                                       : BUFFER_BYTES_MAX;
+        source->buffer_max =
+            log->max_buffer_bytes < BUFFER_BYTES_MAX ? log->max_buffer_bytes : BUFFER_BYTES_MAX;
     }
     for (size_t i = 0; i < 2; i++) {
         struct stream *stream = &source->streams[i];

@@ -2,12 +2,13 @@
 #pragma once
 /*
  * The log thread of davit-monitor: reads the output of all containers and writes it to their logs.
- * It may block for the disk as long as it likes; the control thread only puts orders into its queue.
+ * It may block for the disk as long as it likes; the control thread only puts orders into its
+ * queue.
  */
-#include <stdbool.h>
-
 #include "base/error.h"
 #include "messages/messages.h"
+
+#include <stdbool.h>
 
 struct dv_log_thread;
 

@@ -5,11 +5,11 @@
  * (an LRU over all files bounds how many are). The log thread owns all of them; writes block for
  * the disk.
  */
+#include "base/error.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "base/error.h"
 
 #define DV_LOGFILES_OPEN_MAX 256
 

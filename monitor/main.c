@@ -3,6 +3,11 @@
  * davit-monitor: parent of all containers. It reaps them, writes their output to their logs and
  * starts programs for davitd. It outlives davitd; containers outlive it.
  */
+#include "base/durable.h"
+#include "base/log.h"
+#include "monitor/control.h"
+#include "monitor/protocol.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -22,11 +27,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/durable.h"
-#include "base/log.h"
-#include "monitor/control.h"
-#include "monitor/protocol.h"
-
 #define TMPFS_MAGIC 0x01021994
 #define BACKLOG     128
 
@@ -45,8 +45,7 @@ static int take_lock(const struct monitor *m, struct dv_error *err)
     if (fd < 0)
         return dv_error_sys(err, DV_ERR_IO, errno, "open '%s'", path);
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return dv_error_set(err,
-                            DV_ERR_BUSY,
+        return dv_error_set(err, DV_ERR_BUSY,
                             "another davit-monitor serves '%s'; give this one its own --run-dir",
                             m->run_dir);
     return 0; /* held until the process ends */
@@ -76,24 +75,21 @@ static int mount_place(const struct monitor *m, struct dv_error *err)
 static int listen_on(struct monitor *m, struct dv_error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int used = snprintf(address.sun_path,
-                        sizeof(address.sun_path),
-                        "%s/" DV_MONITOR_SOCKET,
-                        m->run_dir);
+    int used =
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s/" DV_MONITOR_SOCKET, m->run_dir);
     if (used < 0 || (size_t)used >= sizeof(address.sun_path))
-        return dv_error_set(
-            err, DV_ERR_INVALID, "--run-dir '%s' is too long for a socket below it", m->run_dir);
+        return dv_error_set(err, DV_ERR_INVALID, "--run-dir '%s' is too long for a socket below it",
+                            m->run_dir);
     (void)unlink(address.sun_path); /* the lock says that nobody listens */
     m->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     mode_t old = umask(0177);
-    int r = m->listener < 0
-                ? -1
-                : bind(m->listener, (const struct sockaddr *)&address, sizeof(address));
+    int r = m->listener < 0 ? -1
+                            : bind(m->listener, (const struct sockaddr *)&address, sizeof(address));
     int saved = errno;
     umask(old);
     if (r < 0 || listen(m->listener, BACKLOG) < 0)
-        return dv_error_sys(
-            err, DV_ERR_IO, r < 0 ? saved : errno, "listen on '%s'", address.sun_path);
+        return dv_error_sys(err, DV_ERR_IO, r < 0 ? saved : errno, "listen on '%s'",
+                            address.sun_path);
     return 0;
 }
 

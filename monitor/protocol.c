@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/protocol.h"
 
+#include "messages/catalog.h"
+#include "messages/codec.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#include "messages/catalog.h"
-#include "messages/codec.h"
 
 #define HEADER_BYTES 2
 
@@ -16,19 +16,15 @@ int dv_monitor_encode(const struct dv_schema *schema,
                       struct dv_buf *out,
                       struct dv_error *err)
 {
-    const unsigned char header[HEADER_BYTES] = {
-        (unsigned char)(schema->kind & 0xFFU), (unsigned char)(schema->kind >> 8)};
+    const unsigned char header[HEADER_BYTES] = {(unsigned char)(schema->kind & 0xFFU),
+                                                (unsigned char)(schema->kind >> 8)};
     size_t before = out->len;
     int r = dv_buf_append(out, header, sizeof(header), err);
     if (r == 0)
         r = dv_encode(schema, body, out, err);
     if (r == 0 && out->len - before > DV_MONITOR_FRAME_BYTES)
-        r = dv_error_set(err,
-                         DV_ERR_LIMIT,
-                         "%s takes %zu bytes, a frame has room for %u",
-                         schema->name,
-                         out->len - before,
-                         DV_MONITOR_FRAME_BYTES);
+        r = dv_error_set(err, DV_ERR_LIMIT, "%s takes %zu bytes, a frame has room for %u",
+                         schema->name, out->len - before, DV_MONITOR_FRAME_BYTES);
     return r;
 }
 
@@ -64,18 +60,12 @@ int dv_monitor_send(int fd, const struct dv_schema *schema, const void *body, st
     while (sent < 0 && errno == EINTR);
     if (sent >= 0)
         return 0;
-    return dv_error_sys(err,
-                        errno == EAGAIN ? DV_ERR_BUSY : DV_ERR_UNAVAILABLE,
-                        errno,
-                        "send %s to the other side",
-                        schema->name);
+    return dv_error_sys(err, errno == EAGAIN ? DV_ERR_BUSY : DV_ERR_UNAVAILABLE, errno,
+                        "send %s to the other side", schema->name);
 }
 
-int dv_monitor_receive(int fd,
-                       struct dv_arena *arena,
-                       uint16_t *ret_kind,
-                       void **ret,
-                       struct dv_error *err)
+int dv_monitor_receive(
+    int fd, struct dv_arena *arena, uint16_t *ret_kind, void **ret, struct dv_error *err)
 {
     dv_autofree char *frame = malloc(DV_MONITOR_FRAME_BYTES);
     if (!frame)

@@ -6,12 +6,12 @@
  * the versions it speaks; the monitor speaks PROTOCOL_VERSION and the one before. Any thread; a
  * descriptor has one user at a time.
  */
-#include <stdint.h>
-
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "messages/schema.h"
+
+#include <stdint.h>
 
 #define DV_MONITOR_VERSION     1
 #define DV_MONITOR_FRAME_BYTES (200U << 10)
@@ -34,13 +34,9 @@ __attribute__((warn_unused_result)) int dv_monitor_decode(const void *bytes,
 
 /* Sends one frame. UNAVAILABLE (with errno in err->sys) when the peer is gone, BUSY when a
  * non-blocking socket has no room. */
-__attribute__((warn_unused_result)) int dv_monitor_send(int fd,
-                                                        const struct dv_schema *schema,
-                                                        const void *body,
-                                                        struct dv_error *err);
-/* Receives one frame: 1, or 0 when a non-blocking socket has none; UNAVAILABLE when the peer closed. */
-__attribute__((warn_unused_result)) int dv_monitor_receive(int fd,
-                                                           struct dv_arena *arena,
-                                                           uint16_t *ret_kind,
-                                                           void **ret,
-                                                           struct dv_error *err);
+__attribute__((warn_unused_result)) int
+dv_monitor_send(int fd, const struct dv_schema *schema, const void *body, struct dv_error *err);
+/* Receives one frame: 1, or 0 when a non-blocking socket has none; UNAVAILABLE when the peer
+ * closed. */
+__attribute__((warn_unused_result)) int dv_monitor_receive(
+    int fd, struct dv_arena *arena, uint16_t *ret_kind, void **ret, struct dv_error *err);

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/records.h"
 
+#include "base/clock.h"
+#include "base/durable.h"
+#include "base/log.h"
+#include "monitor/protocol.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,11 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "base/clock.h"
-#include "base/durable.h"
-#include "base/log.h"
-#include "monitor/protocol.h"
 
 #define FRAME_BYTES 4096
 
@@ -121,10 +121,8 @@ static int write_file(const struct mon_records *records,
         return r;
     path_of(records, exit->record, path);
     snprintf(aside, sizeof(aside), "%s/.new", records->folder);
-    dv_autoclose int fd =
-        open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, frame.data, frame.len) != (ssize_t)frame.len ||
-        rename(aside, path) < 0)
+    dv_autoclose int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, frame.data, frame.len) != (ssize_t)frame.len || rename(aside, path) < 0)
         return dv_error_sys(err, DV_ERR_IO, errno, "write exit record '%s'", path);
     return 0;
 }

@@ -5,11 +5,11 @@
  * their numbers, and as files <run_dir>/exits/<number> (one protocol frame of container_exited) for
  * the next monitor. Private to the control thread.
  */
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "base/error.h"
 #include "messages/messages.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct mon_records;
 
@@ -22,4 +22,5 @@ void mon_records_free(struct mon_records *records);
 void mon_records_add(struct mon_records *records, struct dv_container_exited *exit);
 void mon_records_remove(struct mon_records *records, int64_t number);
 /* The oldest with a number above `after`, NULL if there is none. Borrowed until the next change. */
-const struct dv_container_exited *mon_records_next(const struct mon_records *records, int64_t after);
+const struct dv_container_exited *mon_records_next(const struct mon_records *records,
+                                                   int64_t after);
