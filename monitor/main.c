@@ -72,6 +72,15 @@ static int mount_place(const struct monitor *m, struct dv_error *err)
     return 0;
 }
 
+/* Containers have copies of the mount in namespaces of their own and lose nothing. */
+static void unmount_place(const struct monitor *m)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/" DV_MONITOR_MOUNTS, m->run_dir);
+    if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+        dv_log(DV_LOG_WARN, "unmount '%s': %s", path, strerror(errno));
+}
+
 static int listen_on(struct monitor *m, struct dv_error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -192,6 +201,7 @@ int main(int argc, char **argv)
     }
     dv_log(DV_LOG_INFO, "davit-monitor ends, containers go on running");
     dv_log_thread_stop(m.log);
+    unmount_place(&m);
     mon_containers_free(m.containers);
     mon_records_free(m.records);
     return 0;

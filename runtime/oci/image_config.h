@@ -11,7 +11,6 @@
 #include <stddef.h>
 
 #define DV_OCI_IMAGE_BYTES_MAX (1U << 20) /* of a configuration blob */
-#define DV_OCI_IMAGE_TEXTS_MAX 4096U      /* items of one list in it */
 
 /* Absent texts are NULL, absent lists empty. */
 struct dv_oci_image {
