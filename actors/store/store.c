@@ -38,9 +38,11 @@ struct state {
     uint64_t checkpoint_timer;
     size_t load_index; /* of the list that the roster reads */
     uint64_t applied;  /* newest entry that `memory` knows */
+    bool has_removed;  /* a container is gone whose folder is still there */
 };
 
 static void arm_checkpoint(struct state *s, int64_t delay_ms);
+static int checkpoint_all(struct state *s, bool removed_only, struct dv_error *err);
 
 static const char *record_path(const struct state *s, const char *id, char path[PATH_MAX])
 {
@@ -49,6 +51,17 @@ static const char *record_path(const struct state *s, const char *id, char path[
 }
 
 /* -- appending ------------------------------------------------------------------------------ */
+
+/* Who asked for a remove finds nothing of the container any more. */
+static void remove_gone(struct state *s, bool is_durable)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    if (!s->has_removed || !is_durable)
+        return;
+    s->has_removed = false;
+    if (checkpoint_all(s, true, &err) < 0)
+        dv_log(DV_LOG_ERROR, "store: %s", err.text); /* the next checkpoint tries again */
+}
 
 /* All that came since the last sync becomes durable at once. */
 static void on_sync(struct dv_cell *cell, void *ctx)
@@ -62,6 +75,7 @@ static void on_sync(struct dv_cell *cell, void *ctx)
     int r = dv_journal_wait(s->journal, s->waiters[s->waiter_count - 1].sequence, &err);
     if (r < 0)
         dv_log(DV_LOG_ERROR, "store: %s", err.text);
+    remove_gone(s, r == 0);
     for (size_t i = 0; i < s->waiter_count; i++) {
         if (!s->waiters[i].request)
             continue;
@@ -97,6 +111,7 @@ static int append(struct state *s,
     r = dv_store_memory_apply(s->memory, &entry, err);
     if (r < 0)
         return r;
+    s->has_removed |= schema->kind == DV_KIND_store_remove;
     s->waiters[s->waiter_count++] = (struct waiter){dv_steal(request), sequence};
     if (!s->sync_timer)
         s->sync_timer = dv_timer_set(s->cell, 0, on_sync, NULL);
@@ -150,7 +165,7 @@ static int remove_record(struct state *s, const struct dv_stored *stored, struct
     return dv_tree_remove(path, err);
 }
 
-static int checkpoint_all(struct state *s, struct dv_error *err)
+static int checkpoint_all(struct state *s, bool removed_only, struct dv_error *err)
 {
     const struct dv_stored *stored;
     size_t i = 0;
@@ -159,11 +174,11 @@ static int checkpoint_all(struct state *s, struct dv_error *err)
         bool is_removed = stored->is_removed;
         if (is_removed)
             r = remove_record(s, stored, err);
-        else if (stored->is_dirty)
+        else if (stored->is_dirty && !removed_only)
             r = write_record(s, stored, err);
         if (r < 0)
             return r;
-        if (is_removed || stored->is_dirty)
+        if (is_removed || (stored->is_dirty && !removed_only))
             dv_store_memory_checkpointed(s->memory, stored->id);
         if (!is_removed)
             i++;
@@ -193,7 +208,7 @@ static void on_checkpoint(struct dv_cell *cell, void *ctx)
     s->checkpoint_timer = 0;
     struct dv_error err = DV_ERROR_INIT;
     on_sync(cell, NULL);
-    int r = checkpoint_all(s, &err);
+    int r = checkpoint_all(s, false, &err);
     bool must_rotate =
         dv_journal_size(s->journal) > ROTATE_BYTES || dv_journal_is_broken(s->journal);
     if (r == 0 && must_rotate) {
@@ -468,7 +483,7 @@ static void stop_cell(struct dv_cell *cell)
     struct state *s = dv_cell_state(cell);
     struct dv_error err = DV_ERROR_INIT;
     on_sync(cell, NULL);
-    if (s->memory && checkpoint_all(s, &err) < 0)
+    if (s->memory && checkpoint_all(s, false, &err) < 0)
         dv_log(DV_LOG_ERROR, "store: last checkpoint: %s", err.text);
     dv_store_memory_free(s->memory);
 }

@@ -105,5 +105,10 @@ class Gateway:
                     pass  # the line being written
         return records
 
+    def wait_output(self, container, end):
+        """What a container wrote, as soon as it ends with `end`: logs are written beside the exit."""
+        return wait_for(lambda: (text := self.output(container)).endswith(end) and text, 10,
+                        f"{container} has written {end!r}")
+
     def output(self, container):
         return "".join(record.get("log", "") for record in self.log_records(container))

@@ -116,7 +116,7 @@ class Peer:
         if body["topic"].endswith("/delete"):
             self.twin.pop(feature, None)
         elif not rest:
-            self.twin[feature] = value
+            self.twin[feature] = copy.deepcopy(value)
         else:
             place = self.twin.setdefault(feature, {})
             for part in rest[:-1]:
@@ -124,7 +124,7 @@ class Peer:
             if value is None:
                 place.pop(rest[-1], None)
             else:
-                place[rest[-1]] = value
+                place[rest[-1]] = copy.deepcopy(value)
 
     # --- waiting
 
