@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The davit command: what its files share. One thread; a call blocks until the daemon has answered.
+ *
+ * Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the daemon cannot be reached.
+ */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "messages/messages.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum cli_exit {
+    CLI_DONE = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_UNREACHABLE = 3,
+};
+
+struct cli {
+    const char *socket_path;
+    bool is_json;
+    int fd; /* connection, -1: none yet */
+    struct dv_buf in;
+    unsigned last_id;
+};
+
+struct cli_command {
+    const char *name;
+    int (*run)(struct cli *cli, int argc, char **argv); /* argv[0] is the name; an enum cli_exit */
+    const char *usage;                                  /* arguments */
+    const char *summary;
+};
+
+/* All commands, ending with a NULL name. */
+extern const struct cli_command cli_commands[];
+/* Prints how a command is used to standard error; CLI_USAGE. */
+int cli_usage(const char *name);
+/* Prints "davit: text"; the code that fits the error's class. */
+int cli_fail(const struct dv_error *err);
+
+/* connection.c: one request and its answer. *ret_value lives in `arena`, NULL without a value. A
+ * refusal is an error of the daemon's class and text. */
+int cli_ask(struct cli *cli,
+            const char *feature,
+            const char *operation,
+            const char *args,
+            struct dv_arena *arena,
+            const char **ret_value,
+            struct dv_error *err);
+/* The next line that comes unasked, of a message `schema`; blocks. */
+int cli_next(struct cli *cli,
+             const struct dv_schema *schema,
+             struct dv_arena *arena,
+             void **ret,
+             struct dv_error *err);
+void cli_close(struct cli *cli);
+
+/* containers.c */
+int cli_list(struct cli *cli,
+             struct dv_arena *arena,
+             const struct dv_container_summaries **ret,
+             struct dv_error *err);
+/* By id, name or unambiguous beginning of an id. */
+int cli_find(struct cli *cli,
+             const char *name,
+             struct dv_arena *arena,
+             const struct dv_container_summary **ret,
+             struct dv_error *err);
+
+/* show.c */
+void cli_print_ps(const struct dv_container_summaries *list,
+                  bool quiet,
+                  int64_t now_ns,
+                  struct dv_buf *out);
+void cli_print_status(const struct dv_daemon_status *status, struct dv_buf *out);
+
+int cli_ps(struct cli *cli, int argc, char **argv);
+int cli_status(struct cli *cli, int argc, char **argv);
+int cli_create(struct cli *cli, int argc, char **argv);
+int cli_run(struct cli *cli, int argc, char **argv);
+int cli_start(struct cli *cli, int argc, char **argv);
+int cli_stop(struct cli *cli, int argc, char **argv);
+int cli_pause(struct cli *cli, int argc, char **argv);
+int cli_resume(struct cli *cli, int argc, char **argv);
+int cli_rm(struct cli *cli, int argc, char **argv);
+int cli_rename(struct cli *cli, int argc, char **argv);
+int cli_update(struct cli *cli, int argc, char **argv);
+int cli_inspect(struct cli *cli, int argc, char **argv);
+int cli_logs(struct cli *cli, int argc, char **argv);
+int cli_trace(struct cli *cli, int argc, char **argv);

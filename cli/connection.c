@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON lines to and from the local bridge. */
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "messages/json/json_codec.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define KIND_KEY   "kind"
+#define READ_BYTES (64U << 10)
+
+static int connect_to(struct cli *cli, struct dv_error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (cli->fd >= 0)
+        return 0;
+    if (strlen(cli->socket_path) >= sizeof(address.sun_path))
+        return dv_error_set(err, DV_ERR_INVALID, "'%s' is too long for a socket", cli->socket_path);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", cli->socket_path);
+    dv_autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        return dv_error_sys(
+            err, DV_ERR_UNAVAILABLE, errno,
+            "the daemon cannot be reached on '%s' (is davitd running? are you root?)",
+            cli->socket_path);
+    cli->fd = dv_steal_fd(&fd);
+    return 0;
+}
+
+void cli_close(struct cli *cli)
+{
+    dv_close(&cli->fd);
+    dv_buf_done(&cli->in);
+}
+
+static int
+send_line(struct cli *cli, const struct dv_schema *schema, const void *body, struct dv_error *err)
+{
+    DV_AUTO_IN_PLACE(dv_buf) line = DV_BUF_INIT(4U << 20);
+    struct dv_json_writer w;
+    dv_jw_init(&w, &line);
+    dv_jw_object(&w);
+    dv_jw_member_text(&w, KIND_KEY, schema->name);
+    dv_message_write_members(&w, schema, body);
+    dv_jw_object_end(&w);
+    int r = dv_jw_done(&w, err);
+    if (r == 0)
+        r = dv_buf_append(&line, "\n", 1, err);
+    for (size_t at = 0; r == 0 && at < line.len;) {
+        ssize_t sent = send(cli->fd, line.data + at, line.len - at, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0)
+            return dv_error_sys(err, DV_ERR_UNAVAILABLE, errno, "the daemon went away");
+        at += (size_t)sent;
+    }
+    return r;
+}
+
+static int read_line(struct cli *cli, struct dv_str *ret, struct dv_error *err)
+{
+    for (;;) {
+        char *room;
+        const char *end = cli->in.len ? memchr(cli->in.data, '\n', cli->in.len) : NULL;
+        if (end) {
+            *ret = (struct dv_str){cli->in.data, (size_t)(end - cli->in.data)};
+            return 0;
+        }
+        int r = dv_buf_reserve(&cli->in, READ_BYTES, &room, err);
+        if (r < 0)
+            return r;
+        ssize_t got = recv(cli->fd, room, READ_BYTES, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return dv_error_sys(err, DV_ERR_UNAVAILABLE, got < 0 ? errno : ECONNRESET,
+                                "the daemon closed the connection");
+        cli->in.len += (size_t)got;
+        dv_buf_terminate(&cli->in);
+    }
+}
+
+int cli_next(struct cli *cli,
+             const struct dv_schema *schema,
+             struct dv_arena *arena,
+             void **ret,
+             struct dv_error *err)
+{
+    for (;;) {
+        struct dv_str line = {NULL, 0};
+        DV_AUTO(dv_json) object = NULL;
+        int r = read_line(cli, &line, err);
+        if (r < 0)
+            return r;
+        r = dv_json_parse(line.data, line.len, &object, err);
+        const char *kind = dv_json_text(dv_json_get(object, KIND_KEY));
+        bool is_wanted = r == 0 && kind && strcmp(kind, schema->name) == 0;
+        if (is_wanted)
+            r = dv_message_read_json(schema, object, KIND_KEY, arena, ret, err);
+        dv_buf_consume(&cli->in, line.len + 1);
+        if (r < 0)
+            return dv_error_prefix(err, "an answer of the daemon cannot be read: ");
+        if (is_wanted)
+            return 0;
+    }
+}
+
+int cli_ask(struct cli *cli,
+            const char *feature,
+            const char *operation,
+            const char *args,
+            struct dv_arena *arena,
+            const char **ret_value,
+            struct dv_error *err)
+{
+    char id[16];
+    void *body;
+    int r = connect_to(cli, err);
+    if (r < 0)
+        return r;
+    snprintf(id, sizeof(id), "%u", ++cli->last_id);
+    struct dv_local_request request = {
+        .id = id,
+        .feature = (char *)feature,
+        .operation = (char *)operation,
+        .args = (char *)args,
+    };
+    r = send_line(cli, &dv_schema_local_request, &request, err);
+    if (r == 0)
+        r = cli_next(cli, &dv_schema_local_reply, arena, &body, err);
+    if (r < 0)
+        return r;
+    const struct dv_local_reply *reply = body;
+    if (reply->status >= 300) {
+        enum dv_error_class class = DV_ERR_FAILED;
+        for (int number = 1; number < 64; number++)
+            if (reply->class && strcmp(dv_error_name(dv_error_class_of(number)), reply->class) == 0)
+                class = dv_error_class_of(number);
+        return dv_error_set(err, class, "%s", reply->error ? reply->error : "refused");
+    }
+    *ret_value = reply->value;
+    return 0;
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands about containers that exist. */
+#include "base/clock.h"
+#include "base/str.h"
+#include "cli/cli.h"
+#include "messages/json/json_codec.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ARENA_MAX (64U << 20)
+
+static int read_value(const char *value,
+                      const struct dv_schema *schema,
+                      struct dv_arena *arena,
+                      void **ret,
+                      struct dv_error *err)
+{
+    DV_AUTO(dv_json) object = NULL;
+    if (!value)
+        return dv_error_set(err, DV_ERR_PROTOCOL, "the daemon answers without a value");
+    int r = dv_json_parse(value, strlen(value), &object, err);
+    return r < 0 ? r : dv_message_read_json(schema, object, NULL, arena, ret, err);
+}
+
+int cli_list(struct cli *cli,
+             struct dv_arena *arena,
+             const struct dv_container_summaries **ret,
+             struct dv_error *err)
+{
+    const char *value = NULL;
+    void *body;
+    int r = cli_ask(cli, "davit", "list", NULL, arena, &value, err);
+    if (r == 0)
+        r = read_value(value, &dv_schema_container_summaries, arena, &body, err);
+    if (r == 0)
+        *ret = body;
+    return r;
+}
+
+int cli_find(struct cli *cli,
+             const char *name,
+             struct dv_arena *arena,
+             const struct dv_container_summary **ret,
+             struct dv_error *err)
+{
+    const struct dv_container_summaries *list;
+    const struct dv_container_summary *found = NULL;
+    unsigned matches = 0;
+    int r = cli_list(cli, arena, &list, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < list->containers.count; i++) {
+        const struct dv_container_summary *c = &list->containers.items[i];
+        if (strcmp(c->id, name) == 0 || strcmp(c->name, name) == 0) {
+            *ret = c;
+            return 0;
+        }
+        if (name[0] && strncmp(c->id, name, strlen(name)) == 0) {
+            found = c;
+            matches++;
+        }
+    }
+    if (matches == 0)
+        return dv_error_set(err, DV_ERR_NOT_FOUND,
+                            "there is no container '%s'; davit ps lists them", name);
+    if (matches > 1)
+        return dv_error_set(err, DV_ERR_INVALID, "'%s' is the beginning of %u ids; give more of it",
+                            name, matches);
+    *ret = found;
+    return 0;
+}
+
+/* -- one operation on several ---------------------------------------------------------------- */
+
+static int operate_on(struct cli *cli, const char *name, const char *operation, const char *args)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
+    struct dv_error err = DV_ERROR_INIT;
+    const struct dv_container_summary *container;
+    const char *value;
+    char feature[160];
+    if (!arena)
+        return CLI_FAILED;
+    int r = cli_find(cli, name, arena, &container, &err);
+    if (r == 0) {
+        snprintf(feature, sizeof(feature), "Container:%s", container->id);
+        r = cli_ask(cli, feature, operation, args, arena, &value, &err);
+    }
+    if (r < 0)
+        return cli_fail(&err);
+    puts(name);
+    return CLI_DONE;
+}
+
+/* All are tried; the first failure is the exit code. */
+static int
+operate(struct cli *cli, int count, char **names, const char *operation, const char *args)
+{
+    int code = CLI_DONE;
+    for (int i = 0; i < count && code != CLI_UNREACHABLE; i++) {
+        int one = operate_on(cli, names[i], operation, args);
+        if (code == CLI_DONE || one == CLI_UNREACHABLE)
+            code = one;
+    }
+    return code;
+}
+
+static int simple(struct cli *cli, int argc, char **argv, const char *operation)
+{
+    if (argc < 2 || argv[1][0] == '-')
+        return cli_usage(argv[0]);
+    return operate(cli, argc - 1, argv + 1, operation, NULL);
+}
+
+int cli_start(struct cli *cli, int argc, char **argv)
+{
+    return simple(cli, argc, argv, "start");
+}
+
+int cli_pause(struct cli *cli, int argc, char **argv)
+{
+    return simple(cli, argc, argv, "pause");
+}
+
+int cli_resume(struct cli *cli, int argc, char **argv)
+{
+    return simple(cli, argc, argv, "resume");
+}
+
+int cli_stop(struct cli *cli, int argc, char **argv)
+{
+    static const struct option options[] = {{"time", required_argument, NULL, 't'},
+                                            {"signal", required_argument, NULL, 's'},
+                                            {"force", no_argument, NULL, 'f'},
+                                            {NULL, 0, NULL, 0}};
+    const char *signal = NULL;
+    int64_t seconds = 0;
+    bool is_force = false;
+    bool has_options = false;
+    int option;
+    while ((option = getopt_long(argc, argv, "t:s:f", options, NULL)) != -1) {
+        has_options = true;
+        if (option == 's')
+            signal = optarg;
+        else if (option == 'f')
+            is_force = true;
+        else if (option != 't' || dv_str_to_i64(dv_str_of(optarg), 0, 86400, &seconds, NULL) < 0)
+            return cli_usage(argv[0]);
+    }
+    if (optind == argc)
+        return cli_usage(argv[0]);
+    if (!has_options)
+        return operate(cli, argc - optind, argv + optind, "stop", NULL);
+    DV_AUTO_IN_PLACE(dv_buf) args = DV_BUF_INIT(4096);
+    struct dv_json_writer w;
+    dv_jw_init(&w, &args);
+    dv_jw_object(&w);
+    if (signal)
+        dv_jw_member_text(&w, "signal", signal);
+    if (seconds)
+        dv_jw_member_i64(&w, "timeout", seconds);
+    dv_jw_member_bool(&w, "force", is_force);
+    dv_jw_object_end(&w);
+    if (dv_jw_done(&w, NULL) < 0)
+        return cli_usage(argv[0]);
+    return operate(cli, argc - optind, argv + optind, "stopWithOptions", args.data);
+}
+
+int cli_rm(struct cli *cli, int argc, char **argv)
+{
+    static const struct option options[] = {{"force", no_argument, NULL, 'f'}, {NULL, 0, NULL, 0}};
+    bool is_force = false;
+    int option;
+    while ((option = getopt_long(argc, argv, "f", options, NULL)) != -1) {
+        if (option != 'f')
+            return cli_usage(argv[0]);
+        is_force = true;
+    }
+    if (optind == argc)
+        return cli_usage(argv[0]);
+    return operate(cli, argc - optind, argv + optind, "remove", is_force ? "true" : "false");
+}
+
+static int with_text(struct cli *cli, const char *name, const char *operation, const char *text)
+{
+    DV_AUTO_IN_PLACE(dv_buf) args = DV_BUF_INIT(4096);
+    struct dv_json_writer w;
+    struct dv_error err = DV_ERROR_INIT;
+    dv_jw_init(&w, &args);
+    dv_jw_text(&w, text);
+    return dv_jw_done(&w, &err) < 0 ? cli_fail(&err) : operate_on(cli, name, operation, args.data);
+}
+
+int cli_rename(struct cli *cli, int argc, char **argv)
+{
+    if (argc != 3 || argv[1][0] == '-')
+        return cli_usage(argv[0]);
+    return with_text(cli, argv[1], "rename", argv[2]);
+}
+
+int cli_update(struct cli *cli, int argc, char **argv)
+{
+    DV_AUTO_IN_PLACE(dv_buf) args = DV_BUF_INIT(4096);
+    struct dv_json_writer w;
+    struct dv_str type;
+    struct dv_str count;
+    int64_t number = 0;
+    char text[32];
+    if (argc != 4 || (strcmp(argv[1], "--restart") != 0 && strcmp(argv[1], "--rp") != 0))
+        return cli_usage(argv[0]);
+    bool has_count = dv_str_cut(dv_str_of(argv[2]), ':', &type, &count);
+    if (has_count && dv_str_to_i64(count, 0, INT32_MAX, &number, NULL) < 0)
+        return cli_usage(argv[0]);
+    snprintf(text, sizeof(text), "%.*s", DV_STR_ARG(type));
+    dv_jw_init(&w, &args);
+    dv_jw_object(&w);
+    dv_jw_key(&w, "restartPolicy");
+    dv_jw_object(&w);
+    dv_jw_member_text(&w, "type", text);
+    if (has_count)
+        dv_jw_member_i64(&w, "maxRetryCount", number);
+    dv_jw_object_end(&w);
+    dv_jw_object_end(&w);
+    return dv_jw_done(&w, NULL) < 0 ? CLI_FAILED : operate_on(cli, argv[3], "update", args.data);
+}
+
+/* -- looking --------------------------------------------------------------------------------- */
+
+int cli_ps(struct cli *cli, int argc, char **argv)
+{
+    bool is_quiet = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-q") == 0 || strcmp(argv[i], "--quiet") == 0)
+            is_quiet = true;
+        else if (strcmp(argv[i], "--json") == 0)
+            cli->is_json = true;
+        else if (strcmp(argv[i], "-a") != 0 && strcmp(argv[i], "--all") != 0)
+            return cli_usage(argv[0]);
+    }
+    DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(ARENA_MAX);
+    struct dv_error err = DV_ERROR_INIT;
+    const struct dv_container_summaries *list;
+    const char *value;
+    if (!arena)
+        return CLI_FAILED;
+    if (cli->is_json) {
+        if (cli_ask(cli, "davit", "list", NULL, arena, &value, &err) < 0)
+            return cli_fail(&err);
+        DV_AUTO(dv_json) object = NULL;
+        struct dv_json_writer w;
+        dv_jw_init(&w, &out);
+        /* A list also when it is empty. */
+        if (value && dv_json_parse(value, strlen(value), &object, &err) == 0 &&
+            dv_json_get(object, "containers"))
+            dv_jw_node(&w, dv_json_get(object, "containers"));
+        else
+            dv_jw_raw(&w, "[]", 2);
+        puts(out.data);
+        return CLI_DONE;
+    }
+    if (cli_list(cli, arena, &list, &err) < 0)
+        return cli_fail(&err);
+    cli_print_ps(list, is_quiet, dv_clock_wall_ns(dv_clock_real()), &out);
+    fputs(out.data ? out.data : "", stdout);
+    return CLI_DONE;
+}
+
+int cli_inspect(struct cli *cli, int argc, char **argv)
+{
+    if (argc != 2 || argv[1][0] == '-')
+        return cli_usage(argv[0]);
+    DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
+    DV_AUTO_IN_PLACE(dv_buf) args = DV_BUF_INIT(4096);
+    struct dv_error err = DV_ERROR_INIT;
+    struct dv_json_writer w;
+    const char *value = NULL;
+    dv_jw_init(&w, &args);
+    dv_jw_object(&w);
+    dv_jw_member_text(&w, "name", argv[1]);
+    dv_jw_object_end(&w);
+    if (!arena || dv_jw_done(&w, &err) < 0 ||
+        cli_ask(cli, "davit", "inspect", args.data, arena, &value, &err) < 0)
+        return cli_fail(&err);
+    fputs(value ? value : "", stdout);
+    return CLI_DONE;
+}
+
+int cli_status(struct cli *cli, int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--json") == 0)
+        cli->is_json = true;
+    else if (argc != 1)
+        return cli_usage(argv[0]);
+    DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(ARENA_MAX);
+    struct dv_error err = DV_ERROR_INIT;
+    const char *value = NULL;
+    void *body;
+    if (!arena || cli_ask(cli, "davit", "status", NULL, arena, &value, &err) < 0)
+        return cli_fail(&err);
+    if (cli->is_json) {
+        puts(value ? value : "{}");
+        return CLI_DONE;
+    }
+    if (read_value(value, &dv_schema_daemon_status, arena, &body, &err) < 0)
+        return cli_fail(&err);
+    cli_print_status(body, &out);
+    fputs(out.data ? out.data : "", stdout);
+    return CLI_DONE;
+}
+
+int cli_trace(struct cli *cli, int argc, char **argv)
+{
+    if (argc != 1)
+        return cli_usage(argv[0]);
+    struct dv_error err = DV_ERROR_INIT;
+    const char *value;
+    {
+        DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
+        if (!arena || cli_ask(cli, "davit", "trace", "{\"on\":true}", arena, &value, &err) < 0)
+            return cli_fail(&err);
+    }
+    for (;;) {
+        DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
+        void *body;
+        if (!arena || cli_next(cli, &dv_schema_local_trace, arena, &body, &err) < 0)
+            return cli_fail(&err);
+        const struct dv_local_trace *line = body;
+        if (line->dropped)
+            printf("... %lld messages are not shown\n", (long long)line->dropped);
+        printf("%-28s %s %-28s %s\n", line->from ? line->from : "", line->is_answer ? "=>" : "->",
+               line->to, line->message);
+        fflush(stdout);
+    }
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables and sentences for people. Pure. */
+#include "cli/cli.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NS_PER_S 1000000000LL
+
+/* "4 s", "3 min", "5 h", "3 d". */
+static const char *age(int64_t seconds, char text[32])
+{
+    if (seconds < 0)
+        seconds = 0;
+    if (seconds < 120)
+        snprintf(text, 32, "%lld s", (long long)seconds);
+    else if (seconds < 7200)
+        snprintf(text, 32, "%lld min", (long long)seconds / 60);
+    else if (seconds < 2 * 86400)
+        snprintf(text, 32, "%lld h", (long long)seconds / 3600);
+    else
+        snprintf(text, 32, "%lld d", (long long)seconds / 86400);
+    return text;
+}
+
+static int64_t since(const struct dv_container_summary *c)
+{
+    if (c->status == DV_STATUS_RUNNING || c->status == DV_STATUS_PAUSED)
+        return c->started_ns;
+    return c->finished_ns ? c->finished_ns : c->created_ns;
+}
+
+static void state_of(const struct dv_container_summary *c, char text[64])
+{
+    const char *status = dv_enum_api(&dv_enum_status, (int64_t)c->status);
+    if ((c->status == DV_STATUS_EXITED || c->status == DV_STATUS_STOPPED) && c->started_ns)
+        snprintf(text, 64, "%s %lld", status, (long long)c->exit_code);
+    else
+        snprintf(text, 64, "%s", status);
+}
+
+void cli_print_ps(const struct dv_container_summaries *list,
+                  bool quiet,
+                  int64_t now_ns,
+                  struct dv_buf *out)
+{
+    int name_width = 4;
+    int image_width = 5;
+    for (size_t i = 0; i < list->containers.count; i++) {
+        int name = (int)strlen(list->containers.items[i].name);
+        int image = (int)strlen(list->containers.items[i].image);
+        name_width = name > name_width ? name : name_width;
+        image_width = image > image_width ? image : image_width;
+    }
+    if (!quiet)
+        (void)!dv_buf_printf(out, NULL, "%-12s  %-*s  %-*s  %-12s  %-7s  %-8s  %s\n", "ID",
+                             name_width, "NAME", image_width, "IMAGE", "STATE", "FOR", "RESTARTS",
+                             "NOTE");
+    for (size_t i = 0; i < list->containers.count; i++) {
+        const struct dv_container_summary *c = &list->containers.items[i];
+        char state[64];
+        char time[32];
+        if (quiet) {
+            (void)!dv_buf_printf(out, NULL, "%s\n", c->id);
+            continue;
+        }
+        state_of(c, state);
+        (void)!dv_buf_printf(out, NULL, "%-12.12s  %-*s  %-*s  %-12s  %-7s  %-8lld  %s\n", c->id,
+                             name_width, c->name, image_width, c->image, state,
+                             age((now_ns - since(c)) / NS_PER_S, time), (long long)c->restart_count,
+                             c->error ? c->error : "");
+    }
+}
+
+static void print_bridge(const struct dv_bridge_note *bridge, struct dv_buf *out)
+{
+    (void)!dv_buf_printf(out, NULL, "bridge %-5s  %s%s%s%s%s\n", bridge->bridge,
+                         dv_enum_api(&dv_enum_link_status, (int64_t)bridge->status),
+                         bridge->identity && bridge->identity[0] ? " as " : "",
+                         bridge->identity ? bridge->identity : "",
+                         bridge->note && bridge->note[0] ? ", " : "",
+                         bridge->note ? bridge->note : "");
+    (void)!dv_buf_printf(
+        out, NULL,
+        "              %lld commands, %lld repeats, %lld refused; %lld twin changes "
+        "waiting\n",
+        (long long)bridge->commands, (long long)bridge->repeats, (long long)bridge->refused,
+        (long long)bridge->outbox);
+}
+
+static void print_figures(const struct dv_kit_figures *figures, struct dv_buf *out)
+{
+    int64_t handled = 0;
+    int64_t open = 0;
+    const struct dv_cell_figures *slowest = NULL;
+    for (size_t i = 0; i < figures->cells.count; i++) {
+        const struct dv_cell_figures *cell = &figures->cells.items[i];
+        handled += cell->handled;
+        open += cell->asks_open;
+        if (!slowest || cell->slowest_ns > slowest->slowest_ns)
+            slowest = cell;
+    }
+    (void)!dv_buf_printf(
+        out, NULL, "actors        %zu on %lld threads, %lld messages, %lld asks open\n",
+        figures->cells.count, (long long)figures->hosts, (long long)handled, (long long)open);
+    (void)!dv_buf_printf(
+        out, NULL, "              %lld undeliverable, %lld busy, %lld events missed, %lld held\n",
+        (long long)figures->undeliverable, (long long)figures->busy, (long long)figures->missed,
+        (long long)figures->held);
+    if (slowest)
+        (void)!dv_buf_printf(out, NULL, "              slowest handler %.1f ms in %s\n",
+                             (double)slowest->slowest_ns / 1e6, slowest->address);
+}
+
+void cli_print_status(const struct dv_daemon_status *s, struct dv_buf *out)
+{
+    char time[32];
+    (void)!dv_buf_printf(out, NULL, "davitd        %s, pid %lld, up %s, home %s\n", s->version,
+                         (long long)s->pid, age(s->uptime_s, time),
+                         s->home_dir ? s->home_dir : "?");
+    (void)!dv_buf_printf(out, NULL, "runtime       %s\n",
+                         s->runtime ? s->runtime : "does not answer");
+    (void)!dv_buf_printf(out, NULL, "monitor       %s\n",
+                         s->monitor ? "connected" : "cannot be reached: start davit-monitor");
+    (void)!dv_buf_printf(out, NULL, "containers    %lld, %lld running\n", (long long)s->containers,
+                         (long long)s->running);
+    if (s->network)
+        (void)!dv_buf_printf(out, NULL, "network       %s\n", s->network);
+    for (size_t i = 0; i < s->bridges.count; i++)
+        print_bridge(&s->bridges.items[i], out);
+    if (s->figures)
+        print_figures(s->figures, out);
+}
