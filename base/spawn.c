@@ -177,23 +177,46 @@ bool dv_pidfd_exit_status(int pidfd, int *ret_status)
     return true;
 }
 
-int64_t dv_process_start_ticks(pid_t pid)
+/* The fields of /proc/<pid>/stat from number 3 on, in `text`; NULL if there is no such process. The
+ * name in field 2 may hold anything: what follows begins behind the last ')'. */
+static const char *read_stat(pid_t pid, char *text, size_t size)
 {
     char path[64];
     snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
     dv_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    char text[1024];
-    ssize_t len = read(fd, text, sizeof(text) - 1);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, size - 1);
     if (len <= 0)
-        return 0;
+        return NULL;
     text[len] = '\0';
-    /* The name in parentheses may hold anything: count fields behind the last ')'. */
-    const char *at = strrchr(text, ')');
-    for (int field = 2; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    return at ? strtoll(at + 1, NULL, 10) : 0;
+    const char *name_end = strrchr(text, ')');
+    return name_end && name_end[1] == ' ' ? name_end + 2 : NULL;
+}
+
+static int64_t stat_field(const char *from_third, int number)
+{
+    const char *at = from_third;
+    for (int field = 3; at && field < number; field++) {
+        at = strchr(at, ' ');
+        at = at ? at + 1 : NULL;
+    }
+    return at ? strtoll(at, NULL, 10) : 0;
+}
+
+int64_t dv_process_start_ticks(pid_t pid)
+{
+    char text[1024];
+    const char *fields = read_stat(pid, text, sizeof(text));
+    return fields ? stat_field(fields, 22) : 0;
+}
+
+bool dv_process_zombie_status(pid_t pid, int64_t start_ticks, int *ret_status)
+{
+    char text[1024];
+    const char *fields = read_stat(pid, text, sizeof(text));
+    if (!fields || fields[0] != 'Z' || (start_ticks && stat_field(fields, 22) != start_ticks))
+        return false;
+    *ret_status = (int)stat_field(fields, 52);
+    return true;
 }
 
 int dv_exit_code_of(int status)

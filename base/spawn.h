@@ -47,6 +47,9 @@ int dv_pidfd_signal(int pidfd, int number);
  * kernel keeps it (Linux >= 6.15). False: still there, or not known. */
 bool dv_pidfd_exit_status(int pidfd, int *ret_status);
 
+/* True and the wait status of a process that has ended and was not reaped yet. */
+bool dv_process_zombie_status(pid_t pid, int64_t start_ticks, int *ret_status);
+
 /* Field 22 of /proc/<pid>/stat; 0 when there is no such process. A zombie still has one. */
 int64_t dv_process_start_ticks(pid_t pid);
 

@@ -32,6 +32,7 @@ struct watched {
     struct watched *next_ended;
     char id[129];
     pid_t pid;
+    int64_t start_ticks;
     int pidfd;
     int streams[2];   /* reading ends, never read */
     int64_t ended_ns; /* monotonic; 0: it runs */
@@ -124,10 +125,22 @@ static void unwatch(struct source *s, struct watched *watched)
     free_watched(watched);
 }
 
+/* Nobody may have reaped it yet; then its status is in /proc. */
+static bool look_for_code(struct watched *watched)
+{
+    if (!watched->has_status)
+        watched->has_status =
+            dv_process_zombie_status(watched->pid, watched->start_ticks, &watched->status);
+    if (!watched->has_status && watched->pidfd >= 0)
+        watched->has_status = dv_pidfd_exit_status(watched->pidfd, &watched->status);
+    return watched->has_status;
+}
+
 static void mark_ended(struct source *s, struct watched *watched)
 {
     if (watched->ended_ns)
         return;
+    (void)look_for_code(watched);
     watched->ended_ns = now_ns(s);
     watched->ended_wall_ns = dv_clock_wall_ns(s->clock);
     watched->next_ended = s->ended;
@@ -155,6 +168,7 @@ watch(struct dv_exit_source *base, const struct dv_exit_watch_cmd *cmd, struct d
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory to watch container '%s'", cmd->id);
     snprintf(watched->id, sizeof(watched->id), "%s", cmd->id);
     watched->pid = pid;
+    watched->start_ticks = cmd->start_ticks;
     watched->pidfd = dv_pidfd_open(pid, cmd->start_ticks);
     int saved = errno;
     watched->streams[0] = open_stream(s, cmd->id, "stdout");
@@ -243,13 +257,6 @@ static int take_record(struct source *s, struct dv_arena *arena, struct dv_conta
 }
 
 /* -- ends that the monitor does not tell ---------------------------------------------------- */
-
-static bool look_for_code(struct watched *watched)
-{
-    if (!watched->has_status && watched->pidfd >= 0)
-        watched->has_status = dv_pidfd_exit_status(watched->pidfd, &watched->status);
-    return watched->has_status;
-}
 
 /* While the monitor is there it gets the whole grace time: its record is the better one. */
 static bool is_due(const struct source *s, struct watched *watched)

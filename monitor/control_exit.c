@@ -141,7 +141,8 @@ void mon_adopted_ended(struct monitor *m, struct mon_adopted *adopted)
     struct mon_container *container = mon_containers_find(m->containers, adopted->pid);
     int status = 0;
     if (container) {
-        bool is_known = dv_pidfd_exit_status(container->pidfd, &status);
+        bool is_known = dv_process_zombie_status(container->pid, container->start_ticks, &status) ||
+                        dv_pidfd_exit_status(container->pidfd, &status);
         mon_exit_of_container(m, container, status, is_known, dv_clock_wall_ns(dv_clock_real()));
     }
     free(adopted);

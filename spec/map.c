@@ -83,9 +83,9 @@ static const struct spec_row spec_rows[] = {
 
 static const struct spec_row state_rows[] = {
     {"pid", "pid", "state.pid", SPEC_PLAIN},
-    {"started_ns", "startedAt", "state.started_at", SPEC_TIME},
     {"error", "error", "state.error", SPEC_PLAIN},
     {"exit_code", "exitCode", "state.exit_code", SPEC_PLAIN},
+    {"started_ns", "startedAt", "state.started_at", SPEC_TIME},
     {"finished_ns", "finishedAt", "state.finished_at", SPEC_TIME},
     {"is_oom_killed", "oomKilled", "state.oom_killed", SPEC_PLAIN},
     {"status", "status", "state.status", SPEC_NUMBER},

@@ -34,6 +34,7 @@ static void on_removed(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     if (outcome->error) {
         /* A second remove goes on where this one ended. */
         c->record->state->status = DV_STATUS_STOPPED;
+        c->record->state->pid = -1;
         container_set_error(c, outcome->error->text);
         container_publish(c, DV_CHANGE_STATE, NULL);
         fail_remove(c, outcome->error);

@@ -122,9 +122,14 @@ void container_stop_finished(struct container *c, const struct dv_container_exit
     struct task *task = c->current;
     dv_timer_cancel(c->cell, c->stop_timer);
     c->stop_timer = 0;
-    container_set_ended(c, DV_STATUS_STOPPED, exit);
-    c->record->manually_stopped = true;
-    container_publish(c, DV_CHANGE_STATE, NULL);
+    if (task->is_removing) {
+        /* Its last state is DEAD, which is told with the remove; the rest stays as it was. */
+        c->record->state->status = DV_STATUS_DEAD;
+    } else {
+        container_set_ended(c, DV_STATUS_STOPPED, exit);
+        c->record->manually_stopped = true;
+        container_publish(c, DV_CHANGE_STATE, NULL);
+    }
     struct dv_runtime_release_job body = {
         .id = c->record->id,
         .timeout_ms = c->settings->job_timeout_ms,

@@ -149,12 +149,13 @@ static void reap(struct state *s)
     }
 }
 
-/* Two pulls of one layer name one file: they share its download. */
+/* Two pulls of one layer from one place share its download. */
 static struct transfer *find_same_file(const struct state *s, const struct dv_download_cmd *command)
 {
     for (struct transfer *transfer = s->transfers; transfer; transfer = transfer->next)
         if (command->file && transfer->command->file &&
-            strcmp(transfer->command->file, command->file) == 0)
+            strcmp(transfer->command->file, command->file) == 0 &&
+            strcmp(transfer->command->url, command->url) == 0)
             return transfer;
     return NULL;
 }

@@ -203,11 +203,17 @@ static void set_options(struct transfer *t)
         curl_easy_setopt(t->easy, CURLOPT_CAINFO, c->root_ca);
 }
 
+/* Two pulls of one layer from different hosts name one file; neither may wait for the other. */
 static int open_file(struct transfer *t, struct dv_error *err)
 {
-    t->fd = open(t->command->file, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    static uint64_t serial; /* of the one thread that downloads */
+    int used = snprintf(t->aside, sizeof(t->aside), "%s.%llu", t->command->file,
+                        (unsigned long long)++serial);
+    if (used < 0 || (size_t)used >= sizeof(t->aside))
+        return dv_error_set(err, DV_ERR_LIMIT, "'%s' is too long", t->command->file);
+    t->fd = open(t->aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (t->fd < 0)
-        return dv_error_sys(err, DV_ERR_IO, errno, "create '%s'", t->command->file);
+        return dv_error_sys(err, DV_ERR_IO, errno, "create '%s'", t->aside);
     return t->command->digest ? dv_digest_sum_new(t->command->digest, &t->sum, err) : 0;
 }
 
@@ -245,6 +251,8 @@ void transfer_free(struct transfer *t)
     curl_easy_cleanup(t->easy);
     curl_slist_free_all(t->request_headers);
     dv_digest_sum_free(t->sum);
+    if (t->fd >= 0)
+        (void)unlink(t->aside); /* gone already when it has become the file */
     dv_close(&t->fd);
     dv_buf_done(&t->body);
     dv_arena_free(t->arena);
@@ -288,7 +296,11 @@ static int check_file(struct transfer *t, struct dv_error *err)
         return dv_error_set(err, DV_ERR_CORRUPT, "%s: %lld bytes came, %lld were promised",
                             t->command->job, (long long)t->stored, (long long)t->command->size);
     int r = t->sum ? dv_digest_sum_check(t->sum, err) : 0;
-    return r < 0 ? dv_error_prefix(err, "%s: ", t->command->job) : 0;
+    if (r < 0)
+        return dv_error_prefix(err, "%s: ", t->command->job);
+    if (rename(t->aside, t->command->file) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "rename '%s'", t->aside);
+    return 0;
 }
 
 int transfer_finish(struct transfer *t,

@@ -10,6 +10,7 @@
 #include "runtime/image/digest.h"
 
 #include <curl/curl.h>
+#include <limits.h>
 #include <stdbool.h>
 
 #define TRANSFER_TRIES_MAX   5
@@ -28,8 +29,9 @@ struct transfer {
     struct curl_slist *request_headers;
     struct dv_http_header headers[TRANSFER_HEADERS_MAX];
     size_t header_count;
-    struct dv_buf body; /* without a file, or when the status is not 2xx */
-    int fd;             /* of the file, -1: none */
+    struct dv_buf body;   /* without a file, or when the status is not 2xx */
+    int fd;               /* of `aside`, -1: none */
+    char aside[PATH_MAX]; /* written to, becomes the file when it is whole and right */
     struct dv_digest_sum *sum;
     int64_t stored;     /* bytes in the file */
     int64_t asked_from; /* offset of the current request */

@@ -31,6 +31,7 @@ struct pull {
     unsigned asks;           /* open ones that point here */
     size_t unpacking;        /* layers that are not unpacked yet */
     int64_t progress_ns;     /* when progress was last told */
+    struct dv_error failure; /* of a layer, told when no unpack is under way any more */
     bool is_over;            /* answered; freed when the last ask is back */
 };
 
@@ -169,9 +170,12 @@ static void on_unpacked(struct dv_cell *cell, void *ctx, const struct dv_outcome
     struct pull *pull = ctx;
     pull->asks--;
     pull->unpacking--;
-    if (outcome->error)
-        fail(pull, outcome->error);
-    else if (!pull->is_over && pull->unpacking == 0)
+    if (outcome->error && pull->failure.class == DV_ERR_NONE)
+        pull->failure = *outcome->error;
+    /* Who is told that it failed finds nothing half done. */
+    if (pull->unpacking == 0 && pull->failure.class != DV_ERR_NONE)
+        fail(pull, &pull->failure);
+    else if (pull->unpacking == 0 && !pull->is_over)
         commit(pull);
     release(pull);
 }

@@ -326,8 +326,13 @@ int dv_image_store_adopt(struct dv_image_store *store,
     if (r < 0)
         return dv_error_set(err, cause.class == DV_ERR_NOT_FOUND ? DV_ERR_STATE : cause.class,
                             "adopt blob %s: %s", digest, cause.text);
-    if (rename(file, path) < 0)
-        return dv_error_sys(err, DV_ERR_IO, errno, "rename '%s' to '%s'", file, path);
+    if (rename(file, path) < 0) {
+        /* Two pulls share a download: the other worker was faster. */
+        int saved = errno;
+        if (saved == ENOENT && dv_image_store_has(store, digest, 0, NULL) == 0)
+            return 0;
+        return dv_error_sys(err, DV_ERR_IO, saved, "rename '%s' to '%s'", file, path);
+    }
     return sync_blob_dir(path, err);
 }
 

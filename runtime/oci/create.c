@@ -315,11 +315,13 @@ int driver_create(struct dv_runtime *runtime,
     struct driver *driver = (struct driver *)runtime;
     struct work w = {.driver = driver, .record = job->record, .arena = arena};
     struct run run;
+    int status;
     int r = fill_paths(&w, err);
     if (r < 0)
         return r;
     if (place_read_run(&w.place, &run) && run.started_ns &&
-        dv_process_start_ticks((pid_t)run.pid) == run.start_ticks)
+        dv_process_start_ticks((pid_t)run.pid) == run.start_ticks &&
+        !dv_process_zombie_status((pid_t)run.pid, run.start_ticks, &status))
         return dv_error_set(err, DV_ERR_STATE, "its process %lld is still running",
                             (long long)run.pid);
     r = driver_release_id(driver, job->record->id, (int)job->timeout_ms, err);

@@ -14,8 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
+/* One that waits to be reaped runs no more. */
 static bool is_alive(const struct run *run)
 {
+    int status;
+    if (dv_process_zombie_status((pid_t)run->pid, run->start_ticks, &status))
+        return false;
     dv_autoclose int fd = dv_pidfd_open((pid_t)run->pid, run->start_ticks);
     return fd >= 0 && dv_pidfd_signal(fd, 0) == 0;
 }

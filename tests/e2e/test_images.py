@@ -31,7 +31,7 @@ def test_upper_layers_hide_what_lower_ones_have(gateway, peer, registry):
     above = images.layer({"d/.wh.a": (b"", 0o644), "o/.wh..wh..opq": (b"", 0o644),
                           "o/new": (b"y", 0o644), "f": (b"above", 0o644)})
     reference = registry.push(images.busybox(["true"], extra_layers=[below, above]), "test/layers")
-    assert run(gateway, peer, reference, "ls d o; cat f") == ("d:\nb\n\no:\nnew\nabove", 0)
+    assert run(gateway, peer, reference, "ls d o; cat f") == ("d:\nb\n\no:\nnew\nabove\n", 0)
 
 
 def test_layers_are_shared_and_images_readable_by_skopeo(gateway, peer, registry):
