@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/store/memory.h"
+#include "messages/codec.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static struct dv_error err;
+static struct dv_store_memory *memory;
+static uint64_t last;
+
+static void setup(void)
+{
+    err = DV_ERROR_INIT;
+    memory = dv_store_memory_new(4);
+    last = 0;
+}
+
+static void teardown(void)
+{
+    dv_store_memory_free(memory);
+}
+
+TestSuite(memory, .init = setup, .fini = teardown);
+
+static struct dv_journal_entry
+entry_of(const struct dv_schema *schema, const void *body, struct dv_buf *buf)
+{
+    *buf = DV_BUF_INIT(1 << 20);
+    cr_assert_eq(dv_encode(schema, body, buf, &err), 0, "%s", err.text);
+    return (struct dv_journal_entry){++last, schema->kind, buf->data, buf->len};
+}
+
+static uint64_t apply(const struct dv_schema *schema, const void *body)
+{
+    DV_AUTO_IN_PLACE(dv_buf) buf = {0};
+    struct dv_journal_entry entry = entry_of(schema, body, &buf);
+    cr_assert_eq(dv_store_memory_apply(memory, &entry, &err), 0, "%s", err.text);
+    return entry.sequence;
+}
+
+static uint64_t command(void)
+{
+    struct dv_store_command body = {.bridge = (char *)"hono", .raw = {(uint8_t *)"x", 1}};
+    return apply(&dv_schema_store_command, &body);
+}
+
+static struct dv_container_record record_of(const char *id)
+{
+    static struct dv_restart_policy policy;
+    static struct dv_log_config log;
+    static struct dv_container_spec spec = {
+        .image_ref = (char *)"r/a:1", .restart_policy = &policy, .log = &log};
+    static struct dv_container_state state;
+    return (struct dv_container_record){
+        .id = (char *)id, .name = (char *)id, .spec = &spec, .state = &state};
+}
+
+static void record(const char *id, uint64_t sequence)
+{
+    struct dv_container_record kept = record_of(id);
+    struct dv_store_record body = {.record = &kept, .command_sequence = (int64_t)sequence};
+    apply(&dv_schema_store_record, &body);
+}
+
+static void gone(const char *id)
+{
+    struct dv_store_remove body = {.id = (char *)id};
+    apply(&dv_schema_store_remove, &body);
+}
+
+Test(memory, a_command_is_open_until_something_completes_it)
+{
+    uint64_t a = command();
+    uint64_t b = command();
+    uint64_t c = command();
+    cr_assert_eq(dv_store_memory_open_after(memory, 0), a);
+    record("1", a);
+    cr_assert_eq(dv_store_memory_open_after(memory, 0), b);
+    struct dv_store_answered answered = {.sequence = (int64_t)b};
+    apply(&dv_schema_store_answered, &answered);
+    cr_assert_eq(dv_store_memory_open_after(memory, 0), c);
+    cr_assert_eq(dv_store_memory_open_after(memory, c), 0);
+}
+
+Test(memory, commands_that_others_wrote_are_learned_with_their_ends)
+{
+    DV_AUTO_IN_PLACE(dv_buf) first = {0};
+    DV_AUTO_IN_PLACE(dv_buf) second = {0};
+    struct dv_store_command body = {.bridge = (char *)"hono", .raw = {(uint8_t *)"x", 1}};
+    struct dv_journal_entry came = entry_of(&dv_schema_store_command, &body, &first);
+    struct dv_store_answered answered = {.sequence = (int64_t)came.sequence};
+    struct dv_journal_entry ended = entry_of(&dv_schema_store_answered, &answered, &second);
+    /* The end was applied when it was written, before the command was ever seen here. */
+    cr_assert_eq(dv_store_memory_apply(memory, &ended, &err), 0);
+    cr_assert_eq(dv_store_memory_learn(memory, &came, &err), 0);
+    cr_assert_eq(dv_store_memory_open_after(memory, 0), came.sequence);
+    cr_assert_eq(dv_store_memory_learn(memory, &ended, &err), 0);
+    cr_assert_eq(dv_store_memory_open_after(memory, 0), 0,
+                 "it does not run again after a rotation");
+}
+
+Test(memory, records_are_dirty_until_their_checkpoint)
+{
+    record("1", 0);
+    record("2", 0);
+    cr_assert_eq(dv_store_memory_dirty(memory), 2);
+    dv_store_memory_checkpointed(memory, "1");
+    cr_assert_eq(dv_store_memory_dirty(memory), 1);
+    record("1", 0);
+    cr_assert_eq(dv_store_memory_dirty(memory), 2);
+    gone("2");
+    dv_store_memory_checkpointed(memory, "2");
+    cr_assert_not_null(dv_store_memory_at(memory, 0));
+    cr_assert_null(dv_store_memory_at(memory, 1), "a removed one is forgotten");
+}
+
+Test(memory, an_intent_ends_with_the_remove)
+{
+    record("1", 0);
+    struct dv_store_intent body = {.id = (char *)"1", .work = (char *)"remove"};
+    uint64_t sequence = apply(&dv_schema_store_intent, &body);
+    struct dv_journal_entry entry = {sequence, DV_KIND_store_intent, NULL, 0};
+    cr_assert_str_eq(dv_store_memory_intent(memory, 0)->id, "1");
+    cr_assert(dv_store_memory_keeps(memory, &entry));
+    gone("1");
+    cr_assert_null(dv_store_memory_intent(memory, 0));
+    cr_assert_not(dv_store_memory_keeps(memory, &entry));
+}
+
+Test(memory, a_rotation_keeps_open_commands_and_the_newest_answers_only)
+{
+    uint64_t open = command();
+    uint64_t over = command();
+    struct dv_store_answered end = {.sequence = (int64_t)over};
+    apply(&dv_schema_store_answered, &end);
+    struct dv_journal_entry entry = {open, DV_KIND_store_command, NULL, 0};
+    cr_assert(dv_store_memory_keeps(memory, &entry));
+    entry.sequence = over;
+    cr_assert_not(dv_store_memory_keeps(memory, &entry));
+    uint64_t answers[6];
+    for (size_t i = 0; i < 6; i++) {
+        struct dv_command_reply reply = {
+            .feature = (char *)"f", .operation = (char *)"o", .status = 204};
+        struct dv_store_answered answered = {
+            .sequence = 1, .repeat_key = (char *)"k", .reply = &reply};
+        answers[i] = apply(&dv_schema_store_answered, &answered);
+    }
+    for (size_t i = 0; i < 6; i++) {
+        struct dv_journal_entry answer = {answers[i], DV_KIND_store_answered, NULL, 0};
+        cr_assert_eq(dv_store_memory_keeps(memory, &answer), i >= 2);
+    }
+}
+
+Test(memory, a_malformed_entry_is_an_error_that_names_it)
+{
+    struct dv_journal_entry entry = {7, DV_KIND_store_record, "\xc1", 1};
+    cr_assert_lt(dv_store_memory_apply(memory, &entry, &err), 0);
+    cr_assert(strstr(err.text, "journal entry 7"), "%s", err.text);
+}
