@@ -27,6 +27,7 @@
 #include "daemon/place.h"
 #include "daemon/ports.h"
 #include "daemon/settings.h"
+#include "messages/markdown.h"
 
 #include <czmq.h>
 #include <errno.h>
@@ -319,6 +320,7 @@ static const char usage[] =
     "  davitd --print-config [--cfg-file FILE] [options]   what is in force, and where it comes "
     "from\n"
     "  davitd --config-reference                           docs/configuration.md\n"
+    "  davitd --message-reference                          docs/messages.md\n"
     "  davitd --version | --help\n"
     "\n"
     "Every key of the configuration is an option: --cm-home-dir=DIR, --davit.run_dir=DIR.\n";
@@ -334,10 +336,11 @@ static int print_config(const struct dv_config_file *file, struct dv_error *err)
     return r;
 }
 
-static int print_reference(struct dv_error *err)
+static int print_reference(int (*write)(struct dv_buf *out, struct dv_error *err),
+                           struct dv_error *err)
 {
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(1U << 20);
-    int r = dv_config_markdown(&text, err);
+    int r = write(&text, err);
     if (r == 0)
         fputs(text.data, stdout);
     return r;
@@ -381,7 +384,9 @@ static int start(int argc, char **argv, struct dv_error *err)
         return 0;
     }
     if (take_flag(&argc, argv, "--config-reference", NULL))
-        return print_reference(err);
+        return print_reference(dv_config_markdown, err);
+    if (take_flag(&argc, argv, "--message-reference", NULL))
+        return print_reference(dv_messages_markdown, err);
     (void)take_flag(&argc, argv, "--cfg-file", &path);
     struct dv_config_options options = {
         .path = path, .argc = argc, .argv = argv, .is_strict = is_print};

@@ -161,7 +161,7 @@ static int read_options(struct monitor *m, int argc, char **argv, struct dv_erro
     enum dv_log_level level = DV_LOG_INFO;
     snprintf(m->run_dir, sizeof(m->run_dir), "/run/davit");
     int r = find_launch_program(m, err);
-    for (int i = 1; r == 0 && i < argc; i++) {
+    for (int i = 1; r == 0 && i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(argv[i], "--help") == 0) {
             fputs(usage, stdout);
@@ -176,7 +176,6 @@ static int read_options(struct monitor *m, int argc, char **argv, struct dv_erro
             snprintf(m->launch_program, sizeof(m->launch_program), "%s", value);
         else if (strcmp(argv[i], "--log-level") != 0 || !dv_log_level_parse(value, &level))
             return dv_error_set(err, DV_ERR_INVALID, "%s %s is not understood", argv[i], value);
-        i++;
     }
     dv_log_set(NULL, NULL, level);
     return r;

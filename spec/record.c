@@ -169,10 +169,12 @@ static void keep_level(struct spec_reader *reader,
         int used = snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] ? "." : "", key);
         if (used < 0 || (size_t)used >= sizeof(path) || has_row(b, path) || is_derived(path))
             continue;
-        if (!prefix[0] && is_parent(key) && dv_json_is(at, DV_JSON_OBJECT)) {
+        if (!prefix[0] && is_parent(key)) {
             keep_level(reader, b, at, key, kept);
             continue;
         }
+        if (strchr(key, '.'))
+            continue; /* would read as a path on the way back */
         dv_jw_key(kept, path);
         dv_jw_node(kept, at);
         char *text = dv_arena_printf(reader->arena, "%s is not a known key; it is kept", path);
@@ -211,6 +213,17 @@ static int keep_unknown(struct spec_reader *reader,
     return 0;
 }
 
+static int check_parents(const struct dv_json *tree, struct dv_error *err)
+{
+    for (size_t i = 0; i < PARENT_COUNT; i++) {
+        const struct dv_json *node = dv_json_get(tree, parents[i]);
+        if (node && !dv_json_is(node, DV_JSON_OBJECT) && !dv_json_is(node, DV_JSON_NULL))
+            return spec_bad(err, parents[i], "%s is given, an object is expected",
+                            dv_json_type_name(dv_json_type_of(node)));
+    }
+    return 0;
+}
+
 static int read_record(const struct dv_json *tree,
                        const char *fallback_id,
                        struct dv_arena *arena,
@@ -229,16 +242,16 @@ static int read_record(const struct dv_json *tree,
     struct bodies b = bodies_of(record);
     struct spec_reader reader = {.shape = SPEC_RECORD, .arena = arena, .err = err};
     void *targets[] = {record, spec, state};
-    for (size_t m = 0; b.maps[m]; m++) {
-        int r = spec_read(&reader, b.maps[m], tree, "", targets[m]);
-        if (r < 0)
-            return r;
-    }
+    int r = check_parents(tree, err);
+    for (size_t m = 0; r == 0 && b.maps[m]; m++)
+        r = spec_read(&reader, b.maps[m], tree, "", targets[m]);
+    if (r < 0)
+        return r;
     if (!record->id && fallback_id)
         record->id = dv_arena_strdup(arena, fallback_id);
     if (!record->id)
         return dv_error_set(err, DV_ERR_INVALID, "container_id: is required");
-    int r = keep_unknown(&reader, &b, tree, record);
+    r = keep_unknown(&reader, &b, tree, record);
     if (r == 0)
         r = dv_spec_fill_defaults(record, arena, false, err);
     if (r == 0)

@@ -115,6 +115,8 @@ Test(record, broken_records_are_errors_with_a_place)
         {"{\"image\":{\"name\":\"r/a:1\"}}", "container_id"},
         {"{\"container_id\":\"../x\",\"image\":{\"name\":\"r/a:1\"}}", "container_id"},
         {"{\"container_id\":\"x\",\"image\":{\"name\":5}}", "image.name"},
+        {"{\"container_id\":\"x\",\"image\":{\"name\":\"r/a:1\"},\"config\":\"x\"}",
+         "config: a string is given, an object is expected"},
         {"{\"container_id\":\"x\",\"image\":{\"name\":\"r/a:1\"},\"state\":{\"status\":99}}",
          "state.status"},
         {"{\"container_id\":\"x\",\"image\":{\"name\":\"r/a:1\"},\"created\":\"yesterday\"}",
