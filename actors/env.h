@@ -20,7 +20,6 @@ struct dv_runtime;
 /* Numbers from the configuration; all times in milliseconds. */
 struct dv_actor_settings {
     int64_t stop_timeout_ms;     /* manager.default_ctrs_stop_timeout */
-    int64_t stop_extra_ms;       /* deadline of a stop beyond its own timeouts */
     int64_t command_timeout_ms;  /* other commands */
     int64_t job_timeout_ms;      /* one call of the OCI runtime */
     int64_t pull_stall_ms;       /* a pull without a byte for so long fails */

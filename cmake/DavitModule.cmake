@@ -86,6 +86,12 @@ function(dv_program name)
         target_link_libraries(${name} PRIVATE dv_lib_${library})
     endforeach()
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+    # All but the command are for root, and are looked for beside each other.
+    if(name STREQUAL "davit")
+        install(TARGETS ${name} DESTINATION ${CMAKE_INSTALL_BINDIR})
+    else()
+        install(TARGETS ${name} DESTINATION ${CMAKE_INSTALL_SBINDIR})
+    endif()
 endfunction()
 
 # Gives an existing target the include directories and libraries of the named modules.

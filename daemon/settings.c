@@ -12,7 +12,6 @@ void daemon_settings(const struct dv_config *c, struct dv_actor_settings *ret)
 {
     *ret = (struct dv_actor_settings){
         .stop_timeout_ms = c->stop_timeout_ns / NS_PER_MS,
-        .stop_extra_ms = c->stop_extra_ns / NS_PER_MS,
         .command_timeout_ms = c->command_ns / NS_PER_MS,
         .job_timeout_ms = c->job_ns / NS_PER_MS,
         .pull_stall_ms = c->pull_stall_ns / NS_PER_MS,

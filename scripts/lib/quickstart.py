@@ -247,7 +247,7 @@ def main():
     for what in left:
         print(f"quickstart: was left behind and has been removed: {what}", file=sys.stderr)
     if world:
-        print("cleaned up. Next: ./scripts/quickstart --keep", flush=True)
+        print("cleaned up. Next: ./scripts/quickstart --keep, README.md", flush=True)
     return code
 
 
