@@ -90,6 +90,18 @@ static int open_stream(const char *path, int target)
     return 0;
 }
 
+/* The service protects davit-monitor from the kernel's choice of a victim; what it starts must not
+ * inherit that, or containers would outlive everything else when memory is short. Where it cannot
+ * be written the program keeps what it has. */
+static void reset_oom_score(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)!write(fd, "0", 1);
+    close(fd);
+}
+
 static int become_program(const struct dv_monitor_launch *what)
 {
     char **argv = calloc(what->argv.count + 1, sizeof(*argv));
@@ -118,6 +130,7 @@ int main(void)
     if (!what)
         return EXIT_PREPARE;
     umask(0022);
+    reset_oom_score();
     if (what->target) {
         if (unshare(CLONE_NEWNS) < 0) {
             fail("make a mount namespace for", what->argv.items[0]);
