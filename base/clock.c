@@ -99,10 +99,18 @@ static bool take_number(const char **at, const char *end, int digits, int *ret)
 
 static bool take_char(const char **at, const char *end, const char *any)
 {
-    if (*at >= end || !strchr(any, **at))
+    /* strchr finds the end of `any` too, but a NUL in the text is no separator. */
+    if (*at >= end || **at == '\0' || !strchr(any, **at))
         return false;
     (*at)++;
     return true;
+}
+
+static int days_of_month(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return month == 2 && is_leap ? 29 : days[month - 1];
 }
 
 static bool take_offset(const char **at, const char *end, int64_t *ret_seconds)
@@ -110,7 +118,7 @@ static bool take_offset(const char **at, const char *end, int64_t *ret_seconds)
     *ret_seconds = 0;
     if (take_char(at, end, "Zz"))
         return true;
-    if (*at >= end || !strchr("+-", **at))
+    if (*at >= end || (**at != '+' && **at != '-'))
         return false;
     int sign = *(*at)++ == '-' ? -1 : 1;
     int hours;
@@ -149,8 +157,9 @@ _Bool dv_time_parse(const char *text, size_t len, int64_t *ret_wall_ns)
     if (!take_offset(&at, end, &offset) || at != end)
         return false;
     /* Years beyond what 64-bit nanoseconds hold are no time stamps of ours. */
-    if (year < 1 || year > 2261 || month < 1 || month > 12 || utc.tm_mday < 1 || utc.tm_mday > 31 ||
-        utc.tm_hour > 23 || utc.tm_min > 59 || utc.tm_sec > 60)
+    if (year < 1 || year > 2261 || month < 1 || month > 12 || utc.tm_mday < 1 ||
+        utc.tm_mday > days_of_month(year, month) || utc.tm_hour > 23 || utc.tm_min > 59 ||
+        utc.tm_sec > 60)
         return false;
     if (year < 1678) { /* Go's zero time 0001-01-01 stands for "never" in records */
         *ret_wall_ns = 0;
