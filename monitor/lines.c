@@ -9,7 +9,7 @@
 
 void dv_lines_init(struct dv_lines *lines, const char *stream)
 {
-    *lines = (struct dv_lines){.stream = stream, .rest = DV_BUF_INIT(DV_LOG_CHUNK)};
+    *lines = (struct dv_lines){.stream = stream, .rest = DV_BUF_INIT(DV_LOG_CHUNK + 1)};
 }
 
 void dv_lines_done(struct dv_lines *lines)
@@ -132,20 +132,21 @@ finish_line(struct dv_lines *lines, struct dv_str tail, struct dv_buf *out, stru
     return r;
 }
 
-/* Takes up to a chunk of a line that has no end yet. */
+/* Takes up to a chunk of a line that has no end yet. It is cut when it is known to be longer, so
+ * that the records do not depend on how the bytes arrived. */
 static int
 carry_over(struct dv_lines *lines, struct dv_str *bytes, struct dv_buf *out, struct dv_error *err)
 {
-    size_t room = DV_LOG_CHUNK - lines->rest.len;
+    size_t room = DV_LOG_CHUNK + 1 - lines->rest.len;
     size_t take = bytes->len < room ? bytes->len : room;
     int r = dv_buf_append(&lines->rest, bytes->data, take, err);
     if (r < 0)
         return r;
     bytes->data += take;
     bytes->len -= take;
-    if (lines->rest.len < DV_LOG_CHUNK)
+    if (lines->rest.len <= DV_LOG_CHUNK)
         return 0;
-    size_t cut = cut_at(lines->rest.data, DV_LOG_CHUNK - 1);
+    size_t cut = cut_at(lines->rest.data, DV_LOG_CHUNK);
     r = put_record(lines->stream, (struct dv_str){lines->rest.data, cut}, false, lines->rest_ns,
                    out, err);
     dv_buf_consume(&lines->rest, cut);

@@ -21,7 +21,7 @@
 /* What a stream carries over from one read to the next. */
 struct dv_lines {
     const char *stream;
-    struct dv_buf rest; /* an unfinished line, below DV_LOG_CHUNK */
+    struct dv_buf rest; /* an unfinished line, at most DV_LOG_CHUNK */
     int64_t rest_ns;    /* when its first byte came; shared by the records of a long line */
     bool is_long;       /* a part of it is written already */
 };

@@ -29,6 +29,7 @@
 #define EVENTS           64
 #define STACK_BYTES      (256U << 10)
 #define BUFFER_BYTES_MAX (64LL << 20)
+#define STOP_NS          2000000000LL /* a chatty container must not hold up the end */
 
 struct source;
 
@@ -46,7 +47,8 @@ struct source {
     int64_t buffer_max;      /* 0: blocking */
     struct dv_log_limit complaints;
     char id[129];
-    struct source *next; /* in the queue of new ones */
+    struct source *next; /* in the queue of new ones, then in the list of all */
+    struct source *previous;
 };
 
 struct dv_log_thread {
@@ -56,14 +58,18 @@ struct dv_log_thread {
     pthread_mutex_t lock; /* of the two below */
     struct source *fresh;
     bool must_stop;
+    struct source *sources; /* the thread's own, as all below */
     struct dv_buf records;
     char *chunk;
 };
 
 /* -- the thread ----------------------------------------------------------------------------- */
 
-static void free_source(struct source *source)
+static void free_source(struct dv_log_thread *t, struct source *source)
 {
+    *(source->previous ? &source->previous->next : &t->sources) = source->next;
+    if (source->next)
+        source->next->previous = source->previous;
     for (size_t i = 0; i < 2; i++) {
         dv_close(&source->streams[i].fd);
         dv_lines_done(&source->streams[i].lines);
@@ -95,6 +101,8 @@ take_bytes(struct dv_log_thread *t, struct stream *stream, const char *bytes, si
         snprintf(note, sizeof(note), "davit: %llu lines were dropped, the log buffer was full",
                  (unsigned long long)stream->dropped);
         stream->dropped = 0;
+        /* The end of a line that was begun may be among the dropped ones. */
+        (void)!dv_lines_end(&stream->lines, &t->records, NULL);
         (void)!dv_lines_note(&stream->lines, note, now, &t->records, NULL);
     }
     if (dv_lines_add(&stream->lines, bytes, len, now, &t->records, &err) < 0)
@@ -102,28 +110,48 @@ take_bytes(struct dv_log_thread *t, struct stream *stream, const char *bytes, si
     write_records(t, stream->source);
 }
 
+/* Writes up to `max` bytes of the buffer of non-blocking mode. */
+static void write_kept(struct dv_log_thread *t, struct stream *stream, size_t max)
+{
+    size_t end = stream->buffer.len < max ? stream->buffer.len : max;
+    for (size_t at = 0; at < end;) {
+        size_t part = end - at < READ_BYTES ? end - at : READ_BYTES;
+        take_bytes(t, stream, stream->buffer.data + at, part);
+        at += part;
+    }
+    dv_buf_consume(&stream->buffer, end);
+}
+
+static void flush_stream(struct dv_log_thread *t, struct stream *stream)
+{
+    write_kept(t, stream, SIZE_MAX);
+    if (stream->source->file && dv_lines_end(&stream->lines, &t->records, NULL) == 0)
+        write_records(t, stream->source);
+}
+
 static void end_stream(struct dv_log_thread *t, struct stream *stream)
 {
     struct source *source = stream->source;
-    if (stream->buffer.len)
-        take_bytes(t, stream, stream->buffer.data, stream->buffer.len);
-    if (source->file && dv_lines_end(&stream->lines, &t->records, NULL) == 0)
-        write_records(t, source);
-    dv_close(&stream->fd); /* takes it out of the epoll set */
+    flush_stream(t, stream);
+    /* Not left to the close: a child that is being spawned has a copy until it runs its program. */
+    (void)epoll_ctl(t->epoll, EPOLL_CTL_DEL, stream->fd, NULL);
+    dv_close(&stream->fd);
     if (source->streams[0].fd < 0 && source->streams[1].fd < 0)
-        free_source(source);
+        free_source(t, source);
 }
 
 /* Room for `len` bytes in the buffer of non-blocking mode, by dropping whole lines at its head. */
 static void drop_oldest(struct stream *stream, size_t len)
 {
     size_t max = (size_t)stream->source->buffer_max;
-    while (stream->buffer.len && stream->buffer.len + len > max) {
-        const char *end = memchr(stream->buffer.data, '\n', stream->buffer.len);
-        size_t line = end ? (size_t)(end - stream->buffer.data) + 1 : stream->buffer.len;
-        dv_buf_consume(&stream->buffer, line);
+    size_t at = 0;
+    while (at < stream->buffer.len && stream->buffer.len - at + len > max) {
+        const char *from = stream->buffer.data + at;
+        const char *end = memchr(from, '\n', stream->buffer.len - at);
+        at = end ? (size_t)(end - stream->buffer.data) + 1 : stream->buffer.len;
         stream->dropped++;
     }
+    dv_buf_consume(&stream->buffer, at);
 }
 
 static void keep_bytes(struct stream *stream, const char *bytes, size_t len)
@@ -159,14 +187,7 @@ static void serve(struct dv_log_thread *t, struct stream *stream)
         }
         if (r > 0)
             keep_bytes(stream, t->chunk, len);
-        size_t part = stream->buffer.len < READ_BYTES ? stream->buffer.len : READ_BYTES;
-        take_bytes(t, stream, stream->buffer.data, part);
-        dv_buf_consume(&stream->buffer, part);
-        while (r <= 0 && stream->buffer.len) { /* nothing more comes now */
-            part = stream->buffer.len < READ_BYTES ? stream->buffer.len : READ_BYTES;
-            take_bytes(t, stream, stream->buffer.data, part);
-            dv_buf_consume(&stream->buffer, part);
-        }
+        write_kept(t, stream, r > 0 ? READ_BYTES : SIZE_MAX);
     }
     if (r < 0)
         end_stream(t, stream);
@@ -184,6 +205,10 @@ static bool take_orders(struct dv_log_thread *t)
     while (fresh) {
         struct source *source = fresh;
         fresh = source->next;
+        source->next = t->sources;
+        if (source->next)
+            source->next->previous = source;
+        t->sources = source;
         for (size_t i = 0; i < 2; i++) {
             struct epoll_event event = {.events = EPOLLIN, .data.ptr = &source->streams[i]};
             if (epoll_ctl(t->epoll, EPOLL_CTL_ADD, source->streams[i].fd, &event) < 0)
@@ -196,12 +221,12 @@ static bool take_orders(struct dv_log_thread *t)
 static void *run(void *ctx)
 {
     struct dv_log_thread *t = ctx;
-    bool must_stop = false;
+    int64_t stop_ns = 0; /* monotonic; 0: not asked to stop */
     for (;;) {
         struct epoll_event events[EVENTS];
-        int count = epoll_wait(t->epoll, events, EVENTS, must_stop ? 0 : -1);
-        if (count <= 0 && must_stop)
-            return NULL;
+        int count = epoll_wait(t->epoll, events, EVENTS, stop_ns ? 0 : -1);
+        if (stop_ns && (count <= 0 || dv_clock_monotonic_ns(dv_clock_real()) >= stop_ns))
+            break;
         bool has_orders = false;
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr)
@@ -209,9 +234,17 @@ static void *run(void *ctx)
             else
                 has_orders = true;
         }
-        if (has_orders)
-            must_stop |= take_orders(t);
+        if (has_orders && take_orders(t) && !stop_ns)
+            stop_ns = dv_clock_monotonic_ns(dv_clock_real()) + STOP_NS;
     }
+    /* What was read and not written is in nobody else's hands. */
+    while (t->sources) {
+        struct source *source = t->sources;
+        for (size_t i = 0; i < 2; i++)
+            flush_stream(t, &source->streams[i]);
+        free_source(t, source);
+    }
+    return NULL;
 }
 
 /* -- the other side ------------------------------------------------------------------------- */

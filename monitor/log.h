@@ -14,7 +14,8 @@ struct dv_log_thread;
 
 __attribute__((warn_unused_result)) int dv_log_thread_start(struct dv_log_thread **ret,
                                                             struct dv_error *err);
-/* Ends after what is there now has been written. */
+/* Ends after what is there now has been written, within some seconds; what is not read by then
+ * stays in the FIFOs. */
 void dv_log_thread_stop(struct dv_log_thread *thread);
 
 /* Begins to read the FIFOs of a container; both descriptors become the thread's. `log` is copied,

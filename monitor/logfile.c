@@ -141,7 +141,8 @@ static size_t fitting(const struct dv_logfile *file, const char *records, size_t
     int64_t room = file->max_size - file->size;
     if (file->max_size <= 0 || room >= (int64_t)len)
         return len;
-    const char *from = records + (room > 0 ? room : 0);
+    /* The record with the byte that fills the file is the last one. */
+    const char *from = records + (room > 0 ? room - 1 : 0);
     const char *end = memchr(from, '\n', len - (size_t)(from - records));
     return end ? (size_t)(end - records) + 1 : len;
 }
