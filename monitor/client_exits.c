@@ -122,6 +122,9 @@ static void unwatch(struct source *s, struct watched *watched)
         at = &(*at)->next_ended;
     if (*at)
         *at = watched->next_ended;
+    /* Not left to the close: a child that is being spawned may have a copy. */
+    if (watched->pidfd >= 0)
+        (void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, watched->pidfd, NULL);
     free_watched(watched);
 }
 
@@ -196,6 +199,7 @@ watch(struct dv_exit_source *base, const struct dv_exit_watch_cmd *cmd, struct d
 
 static void disconnect(struct source *s)
 {
+    (void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, s->fd, NULL);
     dv_close(&s->fd);
     s->reconnect_ns = now_ns(s);
 }

@@ -233,8 +233,16 @@ int mon_control_run(struct monitor *m, struct dv_error *err)
         int count = epoll_wait(m->epoll, events, EVENTS, mon_launch_check_time(m));
         if (count < 0 && errno != EINTR)
             return dv_error_sys(err, DV_ERR_INTERNAL, errno, "wait for events");
-        for (int i = 0; i < count; i++)
-            must_end |= serve(m, &events[i]);
+        /* Reaping frees launches that other events of this round may be about, so it comes last. */
+        const struct epoll_event *signals = NULL;
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.ptr == &m->signals_source)
+                signals = &events[i];
+            else
+                must_end |= serve(m, &events[i]);
+        }
+        if (signals)
+            must_end |= serve(m, signals);
         drop_dead(m);
     }
     return 0;

@@ -43,8 +43,12 @@ struct mon_launch {
     enum mon_source source;
     struct mon_launch *next;
     struct mon_client *client; /* NULL: it is gone, nobody waits */
-    pid_t pid;                 /* of davit-launch, which becomes the program */
-    int output;                /* its standard error, -1: closed */
+    uint64_t sequence;
+    /* Writing ends of the FIFOs: a program that fails before it opens them would otherwise never
+     * let the log thread see an end. */
+    int streams[2];
+    pid_t pid;  /* of davit-launch, which becomes the program */
+    int output; /* its standard error, -1: closed */
     struct dv_buf text;
     int64_t deadline_ns;
     bool is_timed_out;
@@ -57,6 +61,7 @@ struct mon_stray {
     pid_t pid;
     int status;
     int64_t wall_ns;
+    uint64_t sequence; /* of the newest launch then */
 };
 
 struct mon_adopted {
@@ -76,6 +81,7 @@ struct monitor {
     unsigned client_count;
     struct mon_launch *launches;
     unsigned launch_count;
+    uint64_t launch_sequence; /* of the newest */
     struct mon_stray strays[MON_STRAYS_MAX];
     unsigned stray_count;
     struct mon_containers *containers;
@@ -103,6 +109,8 @@ void mon_exit_of_container(
     struct monitor *m, struct mon_container *container, int status, bool is_known, int64_t wall_ns);
 /* A create succeeded: the container may have ended already. */
 void mon_adopt_strays(struct monitor *m, struct mon_container *container);
+/* A launch ended: what no running one can be about is dropped. */
+void mon_forget_strays(struct monitor *m);
 void mon_tell_exits(struct monitor *m);
 /* After a start of the monitor: containers that it did not launch. */
 void mon_take_over(struct monitor *m);

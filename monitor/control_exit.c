@@ -63,7 +63,20 @@ static void keep_stray(struct monitor *m, pid_t pid, int status)
     if (!m->launches || m->stray_count == MON_STRAYS_MAX)
         return; /* the helper of some runtime */
     m->strays[m->stray_count++] =
-        (struct mon_stray){pid, status, dv_clock_wall_ns(dv_clock_real())};
+        (struct mon_stray){pid, status, dv_clock_wall_ns(dv_clock_real()), m->launch_sequence};
+}
+
+void mon_forget_strays(struct monitor *m)
+{
+    uint64_t oldest = UINT64_MAX;
+    unsigned kept = 0;
+    for (const struct mon_launch *launch = m->launches; launch; launch = launch->next)
+        if (launch->sequence < oldest)
+            oldest = launch->sequence;
+    for (unsigned i = 0; i < m->stray_count; i++)
+        if (m->strays[i].sequence >= oldest)
+            m->strays[kept++] = m->strays[i];
+    m->stray_count = kept;
 }
 
 void mon_adopt_strays(struct monitor *m, struct mon_container *container)
@@ -95,13 +108,21 @@ void mon_reap(struct monitor *m)
 
 /* -- containers of an earlier monitor ------------------------------------------------------- */
 
+/* A reading end that sees the end also if the last writer went before it was opened. */
+static int reopen_fifo(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    dv_autoclose int writer = fd < 0 ? -1 : open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    return fd;
+}
+
 static void resume_log(struct monitor *m, const struct dv_monitor_container *what)
 {
     struct dv_error err = DV_ERROR_INIT;
     if (!what->stdout_path || !what->stderr_path)
         return;
-    int out = open(what->stdout_path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-    int in_error = open(what->stderr_path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    int out = reopen_fifo(what->stdout_path);
+    int in_error = reopen_fifo(what->stderr_path);
     if (out < 0 || in_error < 0) {
         dv_close(&out);
         dv_close(&in_error);

@@ -45,6 +45,8 @@ static void free_launch(struct monitor *m, struct mon_launch *launch)
         m->launch_count--;
     }
     dv_close(&launch->output);
+    dv_close(&launch->streams[0]);
+    dv_close(&launch->streams[1]);
     dv_buf_done(&launch->text);
     dv_arena_free(launch->arena);
     free(launch);
@@ -52,20 +54,21 @@ static void free_launch(struct monitor *m, struct mon_launch *launch)
 
 /* -- begin ---------------------------------------------------------------------------------- */
 
-/* Nobody opens the other end before us, so this never waits. */
-static int open_fifo(const char *path)
+static int open_fifo(const char *path, int *ret_writer)
 {
-    return path ? open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC)
-                : open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    *ret_writer = fd < 0 ? -1 : open(path, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    return fd;
 }
 
-static int begin_log(struct monitor *m, const struct dv_monitor_launch *what, struct dv_error *err)
+static int begin_log(struct monitor *m, struct mon_launch *launch, struct dv_error *err)
 {
+    const struct dv_monitor_launch *what = launch->what;
     if (!what->container_id || !what->stdout_path || !what->stderr_path)
         return 0;
-    int out = open_fifo(what->stdout_path);
-    int in_error = open_fifo(what->stderr_path);
-    if (out < 0 || in_error < 0) {
+    int out = open_fifo(what->stdout_path, &launch->streams[0]);
+    int in_error = open_fifo(what->stderr_path, &launch->streams[1]);
+    if (launch->streams[0] < 0 || launch->streams[1] < 0) {
         int saved = errno;
         dv_close(&out);
         dv_close(&in_error);
@@ -134,6 +137,9 @@ void mon_launch_begin(struct monitor *m,
     launch->source = MON_LAUNCH_OUTPUT;
     launch->client = client;
     launch->output = -1;
+    launch->streams[0] = -1;
+    launch->streams[1] = -1;
+    launch->sequence = ++m->launch_sequence;
     launch->text = DV_BUF_INIT(OUTPUT_MAX);
     launch->deadline_ns = dv_clock_monotonic_ns(dv_clock_real()) + what->timeout_ms * NS_PER_MS;
     launch->arena = dv_arena_new(ARENA_MAX);
@@ -142,7 +148,7 @@ void mon_launch_begin(struct monitor *m,
                           : dv_error_set(&err, DV_ERR_NO_MEMORY, "no memory for a launch");
     launch->what = copy;
     if (r == 0)
-        r = begin_log(m, launch->what, &err);
+        r = begin_log(m, launch, &err);
     if (r == 0)
         r = start_program(m, launch, &err);
     if (r < 0) {
@@ -283,7 +289,6 @@ bool mon_launch_ended(struct monitor *m, pid_t pid, int status)
             launch->client->is_dead = true;
     }
     free_launch(m, launch);
-    if (!m->launches)
-        m->stray_count = 0; /* no create is left that they could belong to */
+    mon_forget_strays(m);
     return true;
 }

@@ -111,7 +111,8 @@ static int become_program(const struct dv_monitor_launch *what)
     if (!argv || !env || report < 0)
         return fail("prepare", what->argv.items[0]);
     memcpy(argv, what->argv.items, what->argv.count * sizeof(*argv));
-    memcpy(env, what->env.items, what->env.count * sizeof(*env));
+    if (what->env.count)
+        memcpy(env, what->env.items, what->env.count * sizeof(*env));
     if (what->stdin_path || what->stdout_path || what->stderr_path) {
         if (open_stream(what->stdin_path, STDIN_FILENO) < 0 ||
             open_stream(what->stdout_path, STDOUT_FILENO) < 0 ||

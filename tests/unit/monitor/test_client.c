@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The launcher and the exit source against a real davit-monitor and a fake runtime
+ * (fake_runtime.c). All mounts are made in a mount namespace of the test's own. The test is a
+ * subreaper, so what the monitor leaves ends up here.
+ */
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/durable.h"
+#include "base/spawn.h"
+#include "monitor/client.h"
+#include "monitor/protocol.h"
+#include "tests/support/needs.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#define WAIT_NS  20000000000LL
+#define GRACE_NS 300000000LL
+
+static char run_dir[64];
+static struct dv_error err;
+static pid_t monitor;
+static struct dv_launcher *launcher;
+static struct dv_exit_source *exits;
+static struct {
+    pid_t pid;
+    int64_t start_ticks;
+} started[256];
+static size_t started_count;
+
+static int64_t now_ns(void)
+{
+    return dv_clock_monotonic_ns(dv_clock_real());
+}
+
+/* Looks again and again until the deadline. */
+#define wait_for(condition, what)                                                                  \
+    do {                                                                                           \
+        int64_t until_ = now_ns() + WAIT_NS;                                                       \
+        while (!(condition)) {                                                                     \
+            cr_assert_lt(now_ns(), until_, "in vain: %s", (what));                                 \
+            (void)poll(NULL, 0, 5);                                                                \
+        }                                                                                          \
+    } while (0)
+
+static void path_to(char ret[static 256], const char *id, const char *name)
+{
+    snprintf(ret, 256, "%s/containers/%s%s%s", run_dir, id, name ? "/" : "", name ? name : "");
+}
+
+static bool is_listening(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/monitor.sock", run_dir);
+    dv_autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    return connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+}
+
+static pid_t spawn_monitor(void)
+{
+    const char *argv[] = {"davit-monitor", "--run-dir", run_dir, "--log-level", "error", NULL};
+    dv_autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const struct dv_spawn_fd fds[] = {{null, 0}, {2, 1}, {2, 2}};
+    struct dv_spawn what = {
+        .path = DV_BIN_DIR "/davit-monitor", .argv = argv, .fds = fds, .fd_count = 3};
+    pid_t pid = 0;
+    cr_assert_eq(dv_spawn_start(&what, &pid, &err), 0, "%s", err.text);
+    return pid;
+}
+
+static void start_monitor(void)
+{
+    monitor = spawn_monitor();
+    wait_for(is_listening(), "davit-monitor listens");
+}
+
+static int end_monitor(int number)
+{
+    int status = 0;
+    cr_assert_eq(kill(monitor, number), 0);
+    cr_assert_eq(waitpid(monitor, &status, 0), monitor);
+    monitor = 0;
+    return dv_exit_code_of(status);
+}
+
+static void setup(void)
+{
+    char path[128];
+    dv_need_root();
+    dv_need(unshare(CLONE_NEWNS) == 0, "the right to make a mount namespace");
+    cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    err = DV_ERROR_INIT;
+    snprintf(run_dir, sizeof(run_dir), "/tmp/davit-monitor-XXXXXX");
+    cr_assert_not_null(mkdtemp(run_dir));
+    start_monitor();
+    snprintf(path, sizeof(path), "%s/monitor.sock", run_dir);
+    cr_assert_eq(dv_monitor_launcher_new(path, &launcher, &err), 0, "%s", err.text);
+    const struct dv_monitor_exits_options options = {run_dir, dv_clock_real(), GRACE_NS};
+    cr_assert_eq(dv_monitor_exits_new(&options, &exits, &err), 0, "%s", err.text);
+}
+
+static void teardown(void)
+{
+    char path[128];
+    /* A test that failed may have left some that wait for ever. */
+    for (size_t i = 0; i < started_count; i++) {
+        dv_autoclose int pidfd = dv_pidfd_open(started[i].pid, started[i].start_ticks);
+        if (pidfd >= 0)
+            (void)dv_pidfd_signal(pidfd, SIGKILL);
+    }
+    if (monitor)
+        (void)end_monitor(SIGTERM);
+    if (launcher)
+        launcher->free(launcher);
+    if (exits)
+        exits->free(exits);
+    snprintf(path, sizeof(path), "%s/mounts", run_dir);
+    (void)umount2(path, MNT_DETACH);
+    if (run_dir[0])
+        (void)!dv_tree_remove(run_dir, NULL);
+}
+
+TestSuite(monitor, .init = setup, .fini = teardown, .timeout = 90);
+
+static void make_place(const char *id)
+{
+    static const char *const names[] = {"stdin", "stdout", "stderr"};
+    char path[256];
+    path_to(path, id, NULL);
+    cr_assert_eq(dv_dir_make(path, 0700, &err), 0, "%s", err.text);
+    for (size_t i = 0; i < 3; i++) {
+        path_to(path, id, names[i]);
+        cr_assert(mkfifo(path, 0600) == 0 || errno == EEXIST);
+    }
+}
+
+/* Runs `script` as a container; the "runtime" has ended when this returns. */
+static struct dv_exit_watch_cmd run(const char *id, const char *script)
+{
+    static struct dv_launch_result result;
+    char in[256];
+    char out[256];
+    char in_error[256];
+    char pid_file[256];
+    char log[256];
+    make_place(id);
+    path_to(in, id, "stdin");
+    path_to(out, id, "stdout");
+    path_to(in_error, id, "stderr");
+    path_to(pid_file, id, "pid");
+    path_to(log, id, "json.log");
+    const char *argv[] = {DV_FAKE_RUNTIME, script, pid_file, NULL};
+    const char *env[] = {"PATH=/usr/bin:/bin", NULL};
+    const struct dv_launch what = {
+        .container_id = id,
+        .argv = argv,
+        .envp = env,
+        .stdio = {in, out, in_error},
+        .log = {.path = log},
+        .pid_file = pid_file,
+        .timeout_ms = 20000,
+    };
+    cr_assert_eq(launcher->launch(launcher, &what, &result, &err), 0, "%s", err.text);
+    cr_assert_eq(result.exit_code, 0, "%s", result.stderr_text);
+    cr_assert_gt(result.pid, 1);
+    if (result.start_ticks) {
+        cr_assert_lt(started_count, sizeof(started) / sizeof(started[0]));
+        started[started_count].pid = result.pid;
+        started[started_count++].start_ticks = result.start_ticks;
+    }
+    return (struct dv_exit_watch_cmd){
+        .id = (char *)id, .pid = result.pid, .start_ticks = result.start_ticks};
+}
+
+static void watch(const struct dv_exit_watch_cmd *cmd)
+{
+    cr_assert_eq(exits->watch(exits, cmd, &err), 0, "%s", err.text);
+}
+
+/* As the daemon does: waits on the one descriptor and the deadline. */
+static struct dv_container_exited next(struct dv_arena *arena)
+{
+    struct dv_container_exited exit;
+    int64_t until = now_ns() + WAIT_NS;
+    for (;;) {
+        int r = exits->next(exits, arena, &exit, &err);
+        cr_assert_geq(r, 0, "%s", err.text);
+        if (r > 0)
+            break;
+        int64_t wake = exits->deadline_ns(exits);
+        cr_assert_lt(now_ns(), until, "no exit is reported");
+        wake = wake < until ? wake : until;
+        struct pollfd ready = {.fd = exits->fd(exits), .events = POLLIN};
+        (void)poll(&ready, 1, wake > now_ns() ? (int)((wake - now_ns()) / 1000000) + 1 : 0);
+    }
+    exits->acknowledge(exits, &exit);
+    return exit;
+}
+
+static void expect_exit(const char *id, int code)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    struct dv_container_exited exit = next(arena);
+    cr_assert_str_eq(exit.id, id);
+    cr_assert(exit.is_code_known);
+    cr_assert_eq(exit.exit_code, code, "%s: %d", id, (int)exit.exit_code);
+}
+
+static void expect_no_more_exits(void)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    struct dv_container_exited exit;
+    int64_t until = now_ns() + 2 * GRACE_NS;
+    while (now_ns() < until) {
+        cr_assert_eq(exits->next(exits, arena, &exit, &err), 0, "an exit is reported twice");
+        struct pollfd ready = {.fd = exits->fd(exits), .events = POLLIN};
+        (void)poll(&ready, 1, 20);
+    }
+}
+
+static bool log_has(const char *id, const char *record)
+{
+    char path[256];
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(16 << 20);
+    path_to(path, id, "json.log");
+    return dv_file_read(path, &text, NULL) == 0 && text.data && strstr(text.data, record);
+}
+
+static unsigned entries_of(const char *path)
+{
+    unsigned count = 0;
+    dv_autoclosedir DIR *dir = opendir(path);
+    const struct dirent *entry;
+    while (dir && (entry = readdir(dir)) != NULL)
+        count += entry->d_name[0] != '.';
+    return count;
+}
+
+static unsigned exit_records(void)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/exits", run_dir);
+    return entries_of(path);
+}
+
+static unsigned descriptors_of_monitor(void)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)monitor);
+    return entries_of(path);
+}
+
+/* Lets a script go on that waits for a line of its FIFO; this waits until it does. */
+static void go(const char *id)
+{
+    char path[256];
+    path_to(path, id, "stdin");
+    dv_autoclose int fd = open(path, O_WRONLY | O_CLOEXEC);
+    cr_assert_eq(write(fd, "go\n", 3), 3);
+}
+
+#define WAIT_FOR_GO "read x"
+
+Test(monitor, exits_are_reported_with_their_codes_and_records_end_with_the_acknowledgement)
+{
+    static const struct {
+        const char *id;
+        const char *script;
+        int code;
+    } rows[] = {
+        {"zero", "exit 0", 0},
+        {"three", "exit 3", 3},
+        {"killed", "kill -KILL $$", 137},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct dv_exit_watch_cmd cmd = run(rows[i].id, rows[i].script);
+        watch(&cmd);
+        expect_exit(rows[i].id, rows[i].code);
+    }
+    wait_for(exit_records() == 0, "acknowledged records are removed");
+    expect_no_more_exits();
+}
+
+Test(monitor, output_is_logged_by_stream_to_its_last_byte)
+{
+    struct dv_exit_watch_cmd cmd = run("talks", "echo out; echo bad >&2; printf 'no end'");
+    watch(&cmd);
+    expect_exit("talks", 0);
+    wait_for(log_has("talks", "{\"stream\":\"stdout\",\"log\":\"out\\n\",\"time\":\""), "stdout");
+    wait_for(log_has("talks", "{\"stream\":\"stderr\",\"log\":\"bad\\n\",\"time\":\""), "stderr");
+    wait_for(log_has("talks", "\"log\":\"no end\\n\""), "a last line without end");
+}
+
+Test(monitor, of_many_quick_exits_none_is_lost)
+{
+    enum { COUNT = 200 };
+    static bool seen[COUNT];
+    DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);
+    struct dv_exit_watch_cmd first = run("first", "exit 0");
+    watch(&first);
+    expect_exit("first", 0);
+    unsigned before = descriptors_of_monitor();
+    for (int i = 0; i < COUNT; i++) {
+        char id[16];
+        char script[32];
+        snprintf(id, sizeof(id), "q%d", i);
+        snprintf(script, sizeof(script), "exit %d", i);
+        struct dv_exit_watch_cmd cmd = run(id, script);
+        watch(&cmd);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        struct dv_container_exited exit = next(arena);
+        long number = strtol(exit.id + 1, NULL, 10);
+        cr_assert(exit.is_code_known);
+        cr_assert_eq(exit.exit_code, number);
+        cr_assert_not(seen[number], "%s is reported twice", exit.id);
+        seen[number] = true;
+    }
+    wait_for(exit_records() == 0, "acknowledged records are removed");
+    wait_for(descriptors_of_monitor() <= before, "the monitor keeps no descriptor of them");
+}
+
+Test(monitor, a_killed_monitor_costs_no_output_and_no_exit)
+{
+    struct dv_exit_watch_cmd cmd = run(
+        "stays", "echo first; " WAIT_FOR_GO "; echo meanwhile; " WAIT_FOR_GO "; echo last; exit 5");
+    watch(&cmd);
+    struct dv_exit_watch_cmd leaves = run("leaves", WAIT_FOR_GO "; echo bye; exit 6");
+    watch(&leaves);
+    wait_for(log_has("stays", "\"log\":\"first\\n\""), "output before");
+    cr_assert_eq(end_monitor(SIGKILL), 128 + SIGKILL);
+    go("stays");
+    go("leaves");
+    expect_exit("leaves", 6);
+    start_monitor();
+    wait_for(log_has("stays", "\"log\":\"meanwhile\\n\""), "output while there was no monitor");
+    go("stays");
+    expect_exit("stays", 5);
+    wait_for(log_has("stays", "\"log\":\"last\\n\""), "output after");
+    expect_no_more_exits();
+    struct dv_exit_watch_cmd again = run("again", "exit 4");
+    watch(&again);
+    expect_exit("again", 4);
+}
+
+Test(monitor, a_stopped_monitor_leaves_containers_alone)
+{
+    struct dv_exit_watch_cmd cmd = run("stays", WAIT_FOR_GO "; echo on; exit 7");
+    watch(&cmd);
+    cr_assert_eq(end_monitor(SIGTERM), 0);
+    cr_assert_eq(kill((pid_t)cmd.pid, 0), 0);
+    start_monitor();
+    go("stays");
+    expect_exit("stays", 7);
+    wait_for(log_has("stays", "\"log\":\"on\\n\""), "output goes on");
+}
+
+Test(monitor, an_end_that_nobody_saw_is_told_to_the_next_daemon)
+{
+    struct dv_exit_watch_cmd cmd = run("early", "exit 9");
+    exits->free(exits);
+    exits = NULL;
+    (void)cmd;
+    wait_for(exit_records() == 1, "the record is kept");
+    cr_assert_eq(end_monitor(SIGKILL), 128 + SIGKILL);
+    start_monitor();
+    const struct dv_monitor_exits_options options = {run_dir, dv_clock_real(), GRACE_NS};
+    cr_assert_eq(dv_monitor_exits_new(&options, &exits, &err), 0, "%s", err.text);
+    expect_exit("early", 9);
+    wait_for(exit_records() == 0, "acknowledged records are removed");
+}
+
+Test(monitor, a_second_one_for_the_same_folder_refuses_to_start)
+{
+    int status = 0;
+    pid_t second = spawn_monitor();
+    cr_assert_eq(waitpid(second, &status, 0), second);
+    cr_assert_eq(dv_exit_code_of(status), 1);
+    struct dv_exit_watch_cmd cmd = run("goes-on", "exit 0");
+    watch(&cmd);
+    expect_exit("goes-on", 0);
+}
+
+Test(monitor, a_program_is_killed_at_its_deadline_with_what_it_started)
+{
+    static struct dv_launch_result result;
+    const char *argv[] = {"/bin/sh", "-c", "/bin/sleep 1000 & exec /bin/sleep 1000", NULL};
+    const char *env[] = {NULL};
+    const struct dv_launch what = {.argv = argv, .envp = env, .timeout_ms = 200};
+    cr_assert_eq(launcher->launch(launcher, &what, &result, &err), -DV_ERR_TIMED_OUT, "%s",
+                 err.text);
+    char children[64];
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(4096);
+    snprintf(children, sizeof(children), "/proc/%d/task/%d/children", (int)monitor, (int)monitor);
+    wait_for((dv_buf_clear(&text), dv_file_read(children, &text, NULL) == 0 && text.len == 0),
+             "nothing of it is left");
+}
+
+Test(monitor, what_a_failed_program_said_is_told_and_nothing_of_it_stays_open)
+{
+    static struct dv_launch_result result;
+    unsigned before = descriptors_of_monitor();
+    const char *env[] = {NULL};
+    const char *says[] = {"/bin/sh", "-c", "echo no way >&2; exit 12", NULL};
+    struct dv_launch what = {.argv = says, .envp = env, .timeout_ms = 20000};
+    cr_assert_eq(launcher->launch(launcher, &what, &result, &err), 0, "%s", err.text);
+    cr_assert_eq(result.exit_code, 12, "%s", result.stderr_text);
+    cr_assert_str_eq(result.stderr_text, "no way\n");
+
+    /* Fails before the FIFOs are opened: the log thread must see an end all the same. */
+    char out[256];
+    char in_error[256];
+    make_place("nolayers");
+    path_to(out, "nolayers", "stdout");
+    path_to(in_error, "nolayers", "stderr");
+    char target[128];
+    snprintf(target, sizeof(target), "%s/nolayers", launcher->mount_root(launcher));
+    const char *lower[] = {"absent", NULL};
+    what.container_id = "nolayers";
+    what.stdio = (struct dv_launch_stdio){NULL, out, in_error};
+    what.rootfs = (struct dv_launch_rootfs){
+        .layers_dir = "/nonexistent/layers", .lower = lower, .target = target};
+    for (int i = 0; i < 20; i++) {
+        cr_assert_eq(launcher->launch(launcher, &what, &result, &err), 0, "%s", err.text);
+        cr_assert_neq(result.exit_code, 0);
+        cr_assert(strstr(result.stderr_text, "/nonexistent/layers"), "%s", result.stderr_text);
+    }
+    /* The connection of the launcher itself is new since then. */
+    wait_for(descriptors_of_monitor() <= before + 1, "the monitor keeps no descriptor of them");
+}
+
+Test(monitor, an_end_between_two_monitors_leaves_no_descriptor_open)
+{
+    unsigned before = descriptors_of_monitor();
+    struct dv_exit_watch_cmd cmd = run("gone", WAIT_FOR_GO "; echo tail; exit 2");
+    watch(&cmd);
+    cr_assert_eq(end_monitor(SIGKILL), 128 + SIGKILL);
+    go("gone");
+    expect_exit("gone", 2);
+    start_monitor();
+    expect_no_more_exits();
+    wait_for(descriptors_of_monitor() <= before + 1, "the monitor keeps no FIFO of it");
+}
+
+Test(monitor, garbage_and_clients_that_vanish_do_no_harm)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } rows[] = {{"", 1}, {"\xf4\x01\xc1", 3}, {"\xff\xff\x80", 3}, {"\xf6\x01\x80", 3}};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    unsigned before = descriptors_of_monitor();
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/monitor.sock", run_dir);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        dv_autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        cr_assert_eq(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+        cr_assert_eq(send(fd, rows[i].bytes, rows[i].len, MSG_NOSIGNAL), (ssize_t)rows[i].len);
+    }
+    /* Asks for a launch and does not wait for it. */
+    DV_AUTO_IN_PLACE(dv_buf) frame = DV_BUF_INIT(4096);
+    struct dv_monitor_hello hello = {.version = DV_MONITOR_VERSION, .oldest = DV_MONITOR_VERSION};
+    char *argv[] = {(char *)"/bin/true"};
+    struct dv_monitor_launch launch = {.argv = {argv, 1}, .timeout_ms = 20000};
+    dv_autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    cr_assert_eq(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_hello, &hello, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_launch, &launch, &err), 0, "%s", err.text);
+    dv_close(&fd);
+    struct dv_exit_watch_cmd cmd = run("fine", "exit 1");
+    watch(&cmd);
+    expect_exit("fine", 1);
+    wait_for(descriptors_of_monitor() <= before + 1, "their connections are closed");
+}
+
+Test(monitor, without_a_monitor_a_launch_says_what_to_do)
+{
+    static struct dv_launch_result result;
+    const char *argv[] = {"/bin/true", NULL};
+    const char *env[] = {NULL};
+    const struct dv_launch what = {.argv = argv, .envp = env, .timeout_ms = 20000};
+    cr_assert_eq(end_monitor(SIGTERM), 0);
+    cr_assert_eq(launcher->launch(launcher, &what, &result, &err), -DV_ERR_UNAVAILABLE);
+    cr_assert(strstr(err.text, "davit-monitor"), "%s", err.text);
+    start_monitor();
+    err = DV_ERROR_INIT;
+    cr_assert_eq(launcher->launch(launcher, &what, &result, &err), 0, "%s", err.text);
+    cr_assert_eq(result.exit_code, 0, "%s", result.stderr_text);
+}
