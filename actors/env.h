@@ -14,6 +14,7 @@ struct dv_bridge_ops;
 struct dv_exit_source;
 struct dv_image_files;
 struct dv_journal;
+struct dv_record_files;
 struct dv_registry_settings;
 struct dv_runtime;
 
@@ -50,6 +51,7 @@ struct dv_actor_env {
     const struct dv_actor_settings *settings;
     struct dv_journal *journal;
     const char *home_dir;
+    const struct dv_record_files *record_files; /* NULL: the real ones, below home_dir */
     const struct dv_registry_settings *registries;
     const char *ingest_dir; /* where the downloader puts blobs before the store adopts them */
     const struct dv_bridge_setup *bridges; /* ends with a NULL name */

@@ -3,15 +3,12 @@
 
 #include "actors/env.h"
 #include "actors/store/memory.h"
-#include "base/durable.h"
+#include "actors/store/record_files.h"
 #include "base/journal.h"
 #include "base/log.h"
 #include "messages/codec.h"
 #include "spec/record.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +28,7 @@ struct state {
     struct dv_cell *cell;
     const struct dv_actor_env *env;
     struct dv_journal *journal;
+    struct dv_record_files files;
     struct dv_store_memory *memory;
     struct waiter waiters[WAITERS_MAX];
     size_t waiter_count;
@@ -43,12 +41,6 @@ struct state {
 
 static void arm_checkpoint(struct state *s, int64_t delay_ms);
 static int checkpoint_all(struct state *s, bool removed_only, struct dv_error *err);
-
-static const char *record_path(const struct state *s, const char *id, char path[PATH_MAX])
-{
-    snprintf(path, PATH_MAX, "%s/containers/%s/config.json", s->env->home_dir, id);
-    return path;
-}
 
 /* -- appending ------------------------------------------------------------------------------ */
 
@@ -139,7 +131,6 @@ static int write_record(struct state *s, const struct dv_stored *stored, struct 
     if (!arena)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for record '%s'", stored->id);
     void *record;
-    char path[PATH_MAX];
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(RECORD_FILE_MAX);
     int r =
         dv_decode(&dv_schema_container_record, stored->encoded, stored->len, arena, &record, err);
@@ -147,22 +138,7 @@ static int write_record(struct state *s, const struct dv_stored *stored, struct 
         r = dv_record_encode(record, &text, err);
     if (r < 0)
         return r;
-    record_path(s, stored->id, path);
-    *strrchr(path, '/') = '\0';
-    r = dv_dir_make(path, 0711, err);
-    if (r < 0)
-        return r;
-    record_path(s, stored->id, path);
-    return dv_durable_replace(path, text.data, text.len, 0644, err);
-}
-
-/* The record goes last, so that a crash in between still knows the container. */
-static int remove_record(struct state *s, const struct dv_stored *stored, struct dv_error *err)
-{
-    char path[PATH_MAX];
-    record_path(s, stored->id, path);
-    *strrchr(path, '/') = '\0';
-    return dv_tree_remove(path, err);
+    return s->files.write(s->files.ctx, stored->id, text.data, text.len, err);
 }
 
 static int checkpoint_all(struct state *s, bool removed_only, struct dv_error *err)
@@ -173,7 +149,7 @@ static int checkpoint_all(struct state *s, bool removed_only, struct dv_error *e
         int r = 0;
         bool is_removed = stored->is_removed;
         if (is_removed)
-            r = remove_record(s, stored, err);
+            r = s->files.remove(s->files.ctx, stored->id, err);
         else if (stored->is_dirty && !removed_only)
             r = write_record(s, stored, err);
         if (r < 0)
@@ -393,25 +369,14 @@ static const struct dv_handler handlers[] = {
 
 /* -- start ---------------------------------------------------------------------------------- */
 
-/* A record that cannot be read is set aside under another name, so that the next start does not
- * stumble over it again and nothing is lost. */
-static void set_aside(const char *path, const struct dv_error *why)
+static void load_record(void *ctx, const char *id)
 {
-    char aside[PATH_MAX];
-    snprintf(aside, sizeof(aside), "%s.bad", path);
-    if (rename(path, aside) < 0)
-        dv_log(DV_LOG_ERROR, "store: cannot set '%s' aside: %m", path);
-    dv_log(DV_LOG_ERROR, "store: record set aside as '%s': %s", aside, why->text);
-}
-
-static void load_record(struct state *s, const char *id)
-{
-    char path[PATH_MAX];
+    struct state *s = ctx;
     struct dv_error err = DV_ERROR_INIT;
     DV_AUTO(dv_arena) arena = dv_arena_new(RECORD_ARENA_MAX);
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(RECORD_FILE_MAX);
-    record_path(s, id, path);
-    int r = arena ? dv_file_read(path, &text, &err) : -DV_ERR_NO_MEMORY;
+    int r = arena ? s->files.read(s->files.ctx, id, &text, &err)
+                  : dv_error_set(&err, DV_ERR_NO_MEMORY, "no memory for record '%s'", id);
     if (r == -DV_ERR_NOT_FOUND)
         return;
     struct dv_container_record *record = NULL;
@@ -422,27 +387,13 @@ static void load_record(struct state *s, const char *id)
                          record->id);
     if (r == 0)
         r = dv_store_memory_add_file(s->memory, record, &err);
-    if (r < 0)
-        set_aside(path, &err);
+    /* Only a record that is bad: one that could not be read now may be read at the next start. */
+    if (r == -DV_ERR_NO_MEMORY || r == -DV_ERR_IO)
+        dv_log(DV_LOG_ERROR, "store: record of '%s' is left out: %s", id, err.text);
+    else if (r < 0)
+        s->files.set_aside(s->files.ctx, id, &err);
     for (size_t i = 0; r == 0 && i < record->warnings.count; i++)
         dv_log(DV_LOG_WARN, "store: record of '%s': %s", id, record->warnings.items[i]);
-}
-
-static int load_records(struct state *s, struct dv_error *err)
-{
-    char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/containers", s->env->home_dir);
-    int r = dv_dir_make(path, 0711, err);
-    if (r < 0)
-        return r;
-    dv_autoclosedir DIR *dir = opendir(path);
-    if (!dir)
-        return dv_error_sys(err, DV_ERR_IO, errno, "open '%s'", path);
-    const struct dirent *entry;
-    while ((entry = readdir(dir)) != NULL)
-        if (entry->d_name[0] != '.')
-            load_record(s, entry->d_name);
-    return 0;
 }
 
 static int replay(void *ctx, const struct dv_journal_entry *entry, struct dv_error *err)
@@ -470,7 +421,9 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     if (damaged)
         dv_log(DV_LOG_ERROR, "store: %llu bytes of the journal are damaged and were skipped",
                (unsigned long long)damaged);
-    int r = load_records(s, err);
+    s->files =
+        s->env->record_files ? *s->env->record_files : dv_record_files_real(s->env->home_dir);
+    int r = s->files.each(s->files.ctx, load_record, s, err);
     if (r == 0)
         r = dv_journal_each(s->journal, 0, replay, s, err);
     if (r == 0 && dv_store_memory_dirty(s->memory))
