@@ -15,6 +15,8 @@ static void fail(struct container *c, const char *what, const struct dv_error *c
 
 static void on_stored(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     (void)ctx;
     struct container *c = dv_cell_state(cell);
     if (outcome->error)
@@ -25,6 +27,8 @@ static void on_stored(struct dv_cell *cell, void *ctx, const struct dv_outcome *
 
 static void on_frozen(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     struct container *c = dv_cell_state(cell);
     struct task *task = ctx;
     bool is_resume = task->run == container_resume;
@@ -71,6 +75,8 @@ void container_resume(struct container *c, struct task *task)
 
 static void on_name_reserved(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     struct container *c = dv_cell_state(cell);
     struct task *task = ctx;
     struct dv_error err = DV_ERROR_INIT;

@@ -31,6 +31,8 @@ static void finish_create(struct container *c)
 
 static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     struct container *c = dv_cell_state(cell);
     struct task *task = ctx;
     if (outcome->error) {
@@ -61,6 +63,8 @@ static int take_image(struct container *c, const struct dv_image_ready *ready, s
 
 static void on_image(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     struct container *c = dv_cell_state(cell);
     struct task *task = ctx;
     struct dv_error err = DV_ERROR_INIT;

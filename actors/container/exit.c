@@ -69,6 +69,8 @@ void container_self_exit(struct container *c, const struct dv_container_exited *
 /* The exit record may go only when the end is durable here. */
 static void on_exit_committed(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     struct dv_request *request = ctx;
     if (outcome->error)
         dv_answer_error(cell, &request, outcome->error);
@@ -109,6 +111,8 @@ int container_on_exited(struct dv_cell *cell,
 
 static void on_released(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     (void)ctx;
     struct container *c = dv_cell_state(cell);
     if (outcome->error)

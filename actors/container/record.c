@@ -70,7 +70,7 @@ void container_publish(struct container *c, enum dv_container_change change, con
 static void on_unwatched_commit(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     (void)ctx;
-    if (outcome->error && outcome->error->class != DV_ERR_CANCELED)
+    if (outcome->error && !dv_cell_is_ending(cell))
         dv_log(DV_LOG_ERROR, "%s: the record could not be stored, the next change tries again: %s",
                dv_cell_address(cell), outcome->error->text);
 }

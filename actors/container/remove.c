@@ -12,6 +12,8 @@ static void fail_remove(struct container *c, const struct dv_error *cause)
 
 static void on_forgotten(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     (void)ctx;
     struct container *c = dv_cell_state(cell);
     if (outcome->error) {
@@ -29,6 +31,8 @@ static void on_forgotten(struct dv_cell *cell, void *ctx, const struct dv_outcom
 
 static void on_removed(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     struct container *c = dv_cell_state(cell);
     struct task *task = ctx;
     if (outcome->error) {
@@ -47,6 +51,8 @@ static void on_removed(struct dv_cell *cell, void *ctx, const struct dv_outcome 
 
 static void on_intended(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     struct container *c = dv_cell_state(cell);
     if (outcome->error) {
         fail_remove(c, outcome->error);

@@ -8,6 +8,8 @@
 
 static void on_stored(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     (void)ctx;
     struct container *c = dv_cell_state(cell);
     if (outcome->error)
@@ -30,6 +32,8 @@ static void finish(struct container *c)
 
 static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     (void)ctx;
     struct container *c = dv_cell_state(cell);
     if (outcome->error)
@@ -38,15 +42,14 @@ static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     finish(c);
 }
 
-static void watch(struct container *c, const struct dv_runtime_state *seen)
+static void watch(struct container *c, int64_t start_ticks)
 {
-    c->record->state->pid = seen->pid;
-    c->start_ticks = seen->start_ticks;
+    c->start_ticks = start_ticks;
     c->run_started_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
     struct dv_exit_watch_cmd body = {
         .id = c->record->id,
-        .pid = seen->pid,
-        .start_ticks = seen->start_ticks,
+        .pid = c->record->state->pid,
+        .start_ticks = start_ticks,
     };
     dv_ask(c->cell, DV_ADDRESS_EXITS, DV_KIND_exit_watch_cmd, &body,
            c->settings->command_timeout_ms, on_watched, NULL);
@@ -60,10 +63,11 @@ static void take_running(struct container *c, const struct dv_runtime_state *see
         state->started_ns =
             seen->started_ns ? seen->started_ns : dv_clock_wall_ns(dv_cell_clock(c->cell));
     state->status = seen->status;
+    state->pid = seen->pid;
     state->exit_code = 0;
     container_set_error(c, NULL);
     c->record->started_before = true;
-    watch(c, seen);
+    watch(c, seen->start_ticks);
 }
 
 /* It ended, and nothing of this boot knows how. */
@@ -79,6 +83,8 @@ static void take_lost(struct container *c)
 
 static void on_state(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     (void)ctx;
     struct container *c = dv_cell_state(cell);
     const struct dv_runtime_state *seen = outcome->error ? NULL : outcome->body;
@@ -92,8 +98,9 @@ static void on_state(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
         return;
     }
     if (container_is_up(c) && c->same_boot && seen && seen->status == DV_STATUS_EXITED) {
-        /* It ended while no daemon looked. The exit source knows how and tells it like any end. */
-        watch(c, seen);
+        /* It ended while no daemon looked. The exit source knows how and tells it like any end;
+         * what is left on the machine has no process id any more. */
+        watch(c, 0);
         return;
     }
     if (container_is_up(c)) {

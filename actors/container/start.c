@@ -26,8 +26,10 @@ static void finish_start(struct container *c)
 
 static void after_release(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     (void)ctx;
-    if (outcome->error && outcome->error->class != DV_ERR_CANCELED)
+    if (outcome->error)
         dv_log(DV_LOG_WARN, "%s: leftovers of a failed start stay until the next one: %s",
                dv_cell_address(cell), outcome->error->text);
 }
@@ -66,6 +68,8 @@ static void fail_start(struct container *c, const struct dv_error *cause)
 
 static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     (void)ctx;
     struct container *c = dv_cell_state(cell);
     if (outcome->error)
@@ -82,6 +86,8 @@ static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcom
 
 static void on_started(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     struct container *c = dv_cell_state(cell);
     struct task *task = ctx;
     if (outcome->error) {
@@ -104,6 +110,8 @@ static void on_started(struct dv_cell *cell, void *ctx, const struct dv_outcome 
 
 static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     struct container *c = dv_cell_state(cell);
     if (outcome->error) {
         fail_start(c, outcome->error);
@@ -119,6 +127,8 @@ static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome 
 
 static void on_created(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     struct container *c = dv_cell_state(cell);
     if (outcome->error) {
         fail_start(c, outcome->error);

@@ -40,6 +40,8 @@ static void on_time_over(struct dv_cell *cell, void *ctx)
 
 static void on_signalled(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     (void)ctx;
     struct container *c = dv_cell_state(cell);
     /* The end may have been faster than this answer; then the task is over and the timer gone. */
@@ -64,6 +66,8 @@ static void send_signal(struct container *c, struct task *task, int number)
 
 static void on_thawed(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     struct container *c = dv_cell_state(cell);
     struct task *task = ctx;
     if (c->record->state->status != DV_STATUS_PAUSED || c->current != task)
@@ -92,6 +96,8 @@ static void thaw(struct container *c, struct task *task)
 
 static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     (void)ctx;
     struct container *c = dv_cell_state(cell);
     if (outcome->error) {
@@ -106,6 +112,8 @@ static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcom
 
 static void on_released(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     struct container *c = dv_cell_state(cell);
     struct task *task = ctx;
     if (outcome->error)

@@ -88,7 +88,7 @@ void task_failed(struct container *c, const struct dv_error *error)
     struct task *task = c->current;
     if (task->request)
         dv_answer_error(c->cell, &task->request, error);
-    else if (error->class != DV_ERR_CANCELED)
+    else
         dv_log(DV_LOG_WARN, "container '%s': %s", c->name, error->text);
     finish(c);
 }

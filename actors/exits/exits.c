@@ -51,7 +51,7 @@ static void on_taken(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
 {
     struct state *s = dv_cell_state(cell);
     struct offer *offer = ctx;
-    if (outcome->error && outcome->error->class == DV_ERR_CANCELED)
+    if (dv_cell_is_ending(cell))
         return; /* freed with the state */
     if (outcome->error && offer->offers < DV_EXIT_OFFERS) {
         dv_timer_set(cell, OFFER_INTERVAL_MS, on_again, offer);

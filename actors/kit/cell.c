@@ -39,6 +39,11 @@ uint64_t dv_cell_random(struct dv_cell *cell)
     return cell->host->port.random(cell->host->port.ctx);
 }
 
+bool dv_cell_is_ending(const struct dv_cell *cell)
+{
+    return cell->is_ending;
+}
+
 const char *dv_cell_sender(const struct dv_cell *cell)
 {
     const struct dv_envelope *current = cell->host->current;

@@ -105,6 +105,10 @@ struct dv_request *dv_request_adopt(struct dv_cell *cell,
                                     int64_t correlation,
                                     int64_t deadline_ns);
 
+/* True while the asks of this cell are canceled because it ends, and in stop(): a CANCELED outcome
+ * is then this cell's own, not an answer of the one that was asked. */
+bool dv_cell_is_ending(const struct dv_cell *cell);
+
 /* Sender of the message being handled; "" outside a handler. Borrowed for the call. */
 const char *dv_cell_sender(const struct dv_cell *cell);
 /* Number of the event being handled, 0 for other messages. */

@@ -283,7 +283,9 @@ int64_t dv_sim_wake_ns(const struct dv_sim *sim)
     int64_t earliest = dv_bus_next_ns(&sim->bus);
     for (const struct sim_host *host = sim->hosts; host; host = host->next) {
         int64_t due = dv_timers_next_ns(&host->host.timers);
-        if (host->in.count)
+        /* What is ready or waits now is seen when the host is no longer held back. */
+        bool is_held_back = host->held_back_until_ns > sim->clock->monotonic_ns;
+        if (host->in.count || (is_held_back && host->host.watches.count))
             due = INT64_MIN;
         if (due < host->held_back_until_ns)
             due = host->held_back_until_ns;

@@ -328,6 +328,11 @@ size_t dv_sim_run_until(struct dv_system *system, int64_t monotonic_ns)
     return steps;
 }
 
+void dv_sim_crash(struct dv_system *system)
+{
+    free_parts(system);
+}
+
 void dv_sim_delay(struct dv_system *system, const char *address, int64_t monotonic_ns)
 {
     dv_sim_hold_back(system->sim, address, monotonic_ns);

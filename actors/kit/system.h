@@ -69,6 +69,9 @@ int64_t dv_sim_next_timer_ns(const struct dv_system *system);
 /* Runs steps; when idle, turns the clock to the next timer, until `monotonic_ns`. Returns the
  * number of steps. */
 size_t dv_sim_run_until(struct dv_system *system, int64_t monotonic_ns);
+/* The process is gone: cells end where they stand, no step runs any more. Their stop() still frees
+ * what they own, so the caller cuts its ports off from the world before. Frees the system. */
+void dv_sim_crash(struct dv_system *system);
 /* An outside message loss: the cell of that address gets nothing until `monotonic_ns` (a slow
  * worker, a stuck session), nor do the cells that share its host. */
 void dv_sim_delay(struct dv_system *system, const char *address, int64_t monotonic_ns);

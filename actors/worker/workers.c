@@ -62,7 +62,8 @@ static void on_job_over(struct dv_cell *cell, void *ctx, const struct dv_outcome
     }
     s->is_busy[running->worker] = false;
     free(running);
-    give_out(s);
+    if (!dv_cell_is_ending(cell))
+        give_out(s);
 }
 
 static bool idle_worker(const struct state *s, unsigned *ret)
