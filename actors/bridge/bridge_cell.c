@@ -420,11 +420,8 @@ static void run(struct state *s, const struct dv_command *command, struct dv_req
         return;
     case DV_REPEAT_ANSWERED:
         s->note.repeats++;
-        if (*request) {
-            struct dv_command_reply again = *old;
-            again.token = command->token;
-            dv_answer(s->cell, request, DV_KIND_command_reply, &again);
-        }
+        if (*request)
+            dv_answer(s->cell, request, DV_KIND_command_reply, old);
         journal_answer(s, command->sequence, NULL, NULL);
         return;
     case DV_REPEAT_NEW:

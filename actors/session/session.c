@@ -122,7 +122,11 @@ static void on_answered(struct dv_cell *cell, void *ctx, const struct dv_outcome
         if (outcome->error->class != DV_ERR_CANCELED)
             refuse(s, p, outcome->error);
     } else if (p->wants_reply) {
-        send_reply(s, outcome->body);
+        /* A repeat gets the answer of the first one, under its own token and number. */
+        struct dv_command_reply reply = *(const struct dv_command_reply *)outcome->body;
+        reply.token = p->token;
+        reply.sequence = p->sequence;
+        send_reply(s, &reply);
     }
     in_progress_free(p);
 }
