@@ -138,6 +138,14 @@ const struct dv_fake_behaviour *dv_fake_behaviour_of(struct dv_fake_machine *mac
     return fallback;
 }
 
+static void drop_fault(struct dv_fake_machine *machine, struct dv_fake_fault *fault)
+{
+    LIST_REMOVE(fault, link);
+    machine->fault_count--;
+    free(fault->text);
+    free(fault);
+}
+
 int dv_fake_enter_call(struct dv_fake_machine *machine,
                        enum dv_fake_call call,
                        const char *id,
@@ -156,12 +164,8 @@ int dv_fake_enter_call(struct dv_fake_machine *machine,
         if (fault->call != call || (fault->who[0] && !is_named(fault->who, id, name, image)))
             continue;
         int r = dv_error_set(err, fault->class, "%s", fault->text);
-        if (--fault->times == 0) {
-            LIST_REMOVE(fault, link);
-            machine->fault_count--;
-            free(fault->text);
-            free(fault);
-        }
+        if (--fault->times == 0)
+            drop_fault(machine, fault);
         return r;
     }
     return 0;
@@ -392,11 +396,15 @@ int dv_fake_machine_fail(struct dv_fake_machine *machine,
     dv_autofree char *copy = strdup(text);
     if (!copy)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "cannot keep a failure");
-    if (times == 0)
-        return dv_error_set(err, DV_ERR_INVALID, "a failure must happen at least once");
     dv_fake_lock(machine);
     int r = 0;
     struct dv_fake_fault *fault = find_fault(machine, call, key);
+    if (times == 0) {
+        if (fault)
+            drop_fault(machine, fault);
+        dv_fake_unlock(machine);
+        return 0;
+    }
     if (!fault)
         r = add_fault(machine, call, key, &fault, err);
     if (r == 0) {

@@ -73,7 +73,8 @@ enum dv_fake_call {
 };
 
 /* The next `times` calls of that sort for `who` (as above, NULL: any container) fail with this
- * error and change nothing. Set again for the same call and `who`, it replaces. */
+ * error and change nothing. Set again for the same call and `who`, it replaces; 0 times takes it
+ * back. */
 __attribute__((warn_unused_result)) int dv_fake_machine_fail(struct dv_fake_machine *machine,
                                                              enum dv_fake_call call,
                                                              const char *who,

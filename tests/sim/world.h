@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * One scenario of the whole daemon under a seed: random commands, exits, faults, lost links,
+ * crashes and reboots; and what must hold whenever nothing is left to do. One thread.
+ */
+#include "tests/support/daemon_sim.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WORLD_TARGETS_MAX 64
+#define WORLD_PROBLEM_MAX 1024
+
+/* A container that the scenario knows by its id. */
+struct world_target {
+    char id[129];
+    bool may_be_gone; /* a remove was sent */
+};
+
+struct world {
+    struct daemon_sim *sim;
+    uint64_t random;
+    struct world_target targets[WORLD_TARGETS_MAX];
+    size_t target_count;
+    size_t commands_seen; /* answers up to here have been looked at */
+    unsigned images;      /* references given out: each create has its own */
+    unsigned names;
+    bool has_release_faults; /* leftovers in the runtime are allowed */
+    bool has_policy_updates; /* restart policies change under way */
+    unsigned steps_done;
+    unsigned crashes;
+    unsigned quiet_points;
+    char problem[WORLD_PROBLEM_MAX]; /* the first thing that does not hold; empty: none */
+};
+
+void world_init(struct world *world, uint64_t seed);
+void world_done(struct world *world);
+/* Runs the scenario; false with `problem` set if something does not hold. */
+bool world_run(struct world *world);
+
+uint64_t world_random(struct world *world, uint64_t below);
+/* Keeps the first problem. */
+void world_fail(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* checks.c: everything that holds at a quiet point. */
+void world_check(struct world *world);
+/* A crash and a new daemon do not change what is known of containers. */
+void world_check_restart(struct world *world);
