@@ -100,6 +100,7 @@ static const struct spec_row record_rows[] = {
     {"started_before", NULL, "started_successfully_before", SPEC_PLAIN},
     {"layers", NULL, "davit.layers", SPEC_PLAIN},
     {"image_id", NULL, "davit.image_id", SPEC_PLAIN},
+    {"start_pending", NULL, "davit.start_pending", SPEC_PLAIN},
 };
 
 #define MAP(schema, rows)                                                                          \

@@ -92,6 +92,7 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     c->cell = cell;
     c->settings = env->settings;
     c->same_boot = args->same_boot;
+    c->is_removing = args->is_removing;
     int r = container_adopt_record(c, args->record, err);
     if (r < 0)
         return r;

@@ -50,8 +50,13 @@ static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcom
     container_start(c, task);
 }
 
-static int take_image(struct container *c, const struct dv_image_ready *ready, struct dv_error *err)
+static int take_image(struct container *c,
+                      const struct task *task,
+                      const struct dv_image_ready *ready,
+                      struct dv_error *err)
 {
+    /* The command is over with the record: a restart in between owes the start. */
+    c->record->start_pending = task->is_automatic;
     c->record->image_id = ready->image_id;
     c->record->layers = ready->layers;
     c->record->state->status = DV_STATUS_CREATED;
@@ -72,7 +77,7 @@ static void on_image(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
         give_up(c, outcome->error);
         return;
     }
-    if (take_image(c, outcome->body, &err) < 0) {
+    if (take_image(c, task, outcome->body, &err) < 0) {
         give_up(c, &err);
         return;
     }

@@ -58,8 +58,9 @@ struct container {
     int64_t restart_due_ns;
     int64_t restart_wait_ms; /* the wait before the current run */
     uint64_t stop_timer;
-    bool is_gone;   /* removed: the cell ends */
-    bool same_boot; /* restore: the observed state is of this boot */
+    bool is_gone;     /* removed: the cell ends */
+    bool same_boot;   /* restore: the observed state is of this boot */
+    bool is_removing; /* restore: goes on with the remove that a crash interrupted */
 };
 
 /* record.c */

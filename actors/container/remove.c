@@ -3,8 +3,16 @@
 #include "actors/container/internal.h"
 #include "base/log.h"
 
-static void fail_remove(struct container *c, const struct dv_error *cause)
+/* It stays a container like any other; a second remove goes on where this one ended. The record
+ * takes the intent back: a restart must not remove what the user was told is still there. */
+static void give_up(struct container *c, const struct dv_error *cause)
 {
+    c->record->state->status = DV_STATUS_STOPPED;
+    c->record->state->pid = -1;
+    c->record->manually_stopped = true;
+    container_set_error(c, cause->text);
+    container_publish(c, DV_CHANGE_STATE, NULL);
+    container_commit(c, 0, NULL, NULL);
     struct dv_error error = *cause;
     dv_error_prefix(&error, "remove '%s': ", c->name);
     task_failed(c, &error);
@@ -17,7 +25,7 @@ static void on_forgotten(struct dv_cell *cell, void *ctx, const struct dv_outcom
     (void)ctx;
     struct container *c = dv_cell_state(cell);
     if (outcome->error) {
-        fail_remove(c, outcome->error);
+        give_up(c, outcome->error);
         return;
     }
     container_publish(c, DV_CHANGE_REMOVED, NULL);
@@ -36,12 +44,7 @@ static void on_removed(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     struct container *c = dv_cell_state(cell);
     struct task *task = ctx;
     if (outcome->error) {
-        /* A second remove goes on where this one ended. */
-        c->record->state->status = DV_STATUS_STOPPED;
-        c->record->state->pid = -1;
-        container_set_error(c, outcome->error->text);
-        container_publish(c, DV_CHANGE_STATE, NULL);
-        fail_remove(c, outcome->error);
+        give_up(c, outcome->error);
         return;
     }
     struct dv_store_remove body = {.id = c->record->id, .command_sequence = task->sequence};
@@ -55,7 +58,7 @@ static void on_intended(struct dv_cell *cell, void *ctx, const struct dv_outcome
         return;
     struct container *c = dv_cell_state(cell);
     if (outcome->error) {
-        fail_remove(c, outcome->error);
+        give_up(c, outcome->error);
         return;
     }
     c->record->state->status = DV_STATUS_DEAD;

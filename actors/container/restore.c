@@ -6,6 +6,8 @@
 #include "actors/container/internal.h"
 #include "base/log.h"
 
+#include <stdlib.h>
+
 static void on_stored(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     if (dv_cell_is_ending(cell))
@@ -18,16 +20,47 @@ static void on_stored(struct dv_cell *cell, void *ctx, const struct dv_outcome *
         task_done(c, NULL);
 }
 
-/* Tells everybody that the record is as it is now: roster and bridges wait for it. */
-static void finish(struct container *c)
+/* The user was promised an end of that container. */
+static void go_on_removing(struct container *c)
 {
-    container_publish(c, DV_CHANGE_SNAPSHOT, NULL);
-    if (!container_is_up(c) && !c->restart_timer && dv_restart_at_boot(c->record, !c->same_boot)) {
+    struct dv_error err = DV_ERROR_INIT;
+    struct task *task = task_new(container_remove);
+    if (task) {
+        task->is_force = true;
+        task->timeout_ms = c->settings->stop_timeout_ms;
+    }
+    if (!task || container_submit(c, &task, &err) < 0)
+        dv_log(DV_LOG_ERROR, "container '%s': its remove was interrupted and cannot go on",
+               c->name);
+    free(task);
+}
+
+/* What the record still owes. */
+static void go_on(struct container *c)
+{
+    if (c->is_removing) {
+        go_on_removing(c);
+    } else if (container_is_up(c)) {
+        c->record->start_pending = false;
+    } else if (c->record->start_pending) {
+        container_submit_internal(c, container_start, false);
+    } else if (!c->restart_timer && dv_restart_at_boot(c->record, !c->same_boot)) {
         c->restart_wait_ms = 0;
         c->record->manually_stopped = false;
         container_submit_internal(c, container_start, true);
     }
-    container_commit(c, 0, on_stored, NULL);
+}
+
+/* Tells everybody that the record is as it is now: roster and bridges wait for it. The commit is
+ * left out before a remove, whose intent it would take back. */
+static void finish(struct container *c)
+{
+    container_publish(c, DV_CHANGE_SNAPSHOT, NULL);
+    go_on(c);
+    if (c->is_removing)
+        task_done(c, NULL);
+    else
+        container_commit(c, 0, on_stored, NULL);
 }
 
 static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
@@ -75,7 +108,7 @@ static void take_lost(struct container *c)
 {
     struct dv_container_exited exit = {.id = c->record->id, .pid = c->record->state->pid};
     container_set_ended(c, DV_STATUS_EXITED, &exit);
-    if (c->same_boot)
+    if (c->same_boot && !c->is_removing)
         container_consider_restart(c, false);
     container_submit_internal(c, container_release, false);
     finish(c);
@@ -116,9 +149,13 @@ static void on_state(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
 void container_restore(struct container *c, struct task *task)
 {
     (void)task;
-    if (c->record->state->status == DV_STATUS_CREATING ||
-        c->record->state->status == DV_STATUS_UNKNOWN)
-        c->record->state->status = DV_STATUS_CREATED;
+    enum dv_status *status = &c->record->state->status;
+    if (*status == DV_STATUS_CREATING || *status == DV_STATUS_UNKNOWN)
+        *status = DV_STATUS_CREATED;
+    if (*status == DV_STATUS_DEAD) {
+        *status = DV_STATUS_STOPPED;
+        c->is_removing = true;
+    }
     struct dv_runtime_state_query body = {.id = c->record->id};
     dv_ask(c->cell, DV_ADDRESS_WORKERS, DV_KIND_runtime_state_query, &body,
            c->settings->job_timeout_ms * 2, on_state, NULL);

@@ -42,6 +42,7 @@ static void fail_start(struct container *c, const struct dv_error *cause)
     dv_error_prefix(&error, "start '%s': ", c->name);
     c->created_pid = 0;
     c->has_early_exit = false;
+    c->record->start_pending = false;
     struct dv_container_state *state = c->record->state;
     state->status = DV_STATUS_STOPPED;
     state->pid = -1;
@@ -104,6 +105,7 @@ static void on_started(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     c->created_pid = 0;
     c->run_started_ns = dv_clock_monotonic_ns(dv_cell_clock(cell));
     c->record->started_before = true;
+    c->record->start_pending = false;
     container_publish(c, DV_CHANGE_STATE, NULL);
     container_commit(c, task->sequence, on_committed, task);
 }

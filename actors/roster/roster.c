@@ -284,33 +284,6 @@ on_missed(struct dv_cell *cell, const void *body, struct dv_request **request, s
 
 /* -- restore -------------------------------------------------------------------------------- */
 
-static void on_leftover_removed(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
-{
-    (void)ctx;
-    if (outcome->error && outcome->error->class != DV_ERR_CANCELED)
-        dv_log(DV_LOG_WARN, "%s: %s", dv_cell_address(cell), outcome->error->text);
-}
-
-static void on_forgotten(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
-{
-    on_leftover_removed(cell, ctx, outcome);
-}
-
-/* A remove that a crash interrupted is finished: the user was promised an end of that container. */
-static void finish_remove(struct state *s, const struct dv_container_record *record)
-{
-    dv_log(DV_LOG_INFO, "roster: finishing the interrupted remove of '%s'", record->name);
-    struct dv_runtime_remove_job job = {
-        .record = (struct dv_container_record *)record,
-        .timeout_ms = s->env->settings->job_timeout_ms,
-    };
-    dv_ask(s->cell, DV_ADDRESS_WORKERS, DV_KIND_runtime_remove_job, &job,
-           s->env->settings->job_timeout_ms * 2, on_leftover_removed, NULL);
-    struct dv_store_remove forget = {.id = record->id};
-    dv_ask(s->cell, DV_ADDRESS_STORE, DV_KIND_store_remove, &forget,
-           s->env->settings->command_timeout_ms, on_forgotten, NULL);
-}
-
 static bool has_remove_intent(const struct dv_store_loaded *loaded, const char *id)
 {
     for (size_t i = 0; i < loaded->intents.count; i++)
@@ -320,7 +293,7 @@ static bool has_remove_intent(const struct dv_store_loaded *loaded, const char *
     return false;
 }
 
-static void restore_one(struct state *s, const struct dv_container_record *record)
+static void restore_one(struct state *s, const struct dv_container_record *record, bool is_removing)
 {
     struct dv_error err = DV_ERROR_INIT;
     if (dv_roster_table_add(s->table, record->id, record->name, false, &err) < 0) {
@@ -330,6 +303,7 @@ static void restore_one(struct state *s, const struct dv_container_record *recor
     struct dv_container_start_args args = {
         .record = (struct dv_container_record *)record,
         .same_boot = s->env->settings->same_boot,
+        .is_removing = is_removing,
     };
     if (start_container(s, &args, &err) < 0)
         dv_log(DV_LOG_ERROR, "roster: record '%s' is left out: %s", record->id, err.text);
@@ -354,10 +328,7 @@ static void on_loaded(struct dv_cell *cell, void *ctx, const struct dv_outcome *
     const struct dv_store_loaded *loaded = outcome->body;
     for (size_t i = 0; i < loaded->records.count; i++) {
         const struct dv_container_record *record = &loaded->records.items[i];
-        if (has_remove_intent(loaded, record->id) || record->state->status == DV_STATUS_DEAD)
-            finish_remove(s, record);
-        else
-            restore_one(s, record);
+        restore_one(s, record, has_remove_intent(loaded, record->id));
     }
     if (loaded->more) {
         load(s);

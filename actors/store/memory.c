@@ -21,6 +21,7 @@ struct intent {
     struct dv_store_intent view;
     char *id;
     char *work;
+    uint64_t entry; /* of the journal */
 };
 
 struct dv_store_memory {
@@ -256,12 +257,13 @@ static void drop_intents(struct dv_store_memory *memory, const char *id)
 
 static int add_intent(struct dv_store_memory *memory,
                       const struct dv_store_intent *intent,
+                      uint64_t entry,
                       struct dv_error *err)
 {
     if (!grow((void **)&memory->intents, &memory->intent_room, memory->intent_count,
               sizeof(*memory->intents)))
         return no_memory(err);
-    struct intent fresh = {.id = strdup(intent->id), .work = strdup(intent->work)};
+    struct intent fresh = {.id = strdup(intent->id), .work = strdup(intent->work), .entry = entry};
     if (!fresh.id || !fresh.work) {
         free_intent(&fresh);
         return no_memory(err);
@@ -316,10 +318,15 @@ static int apply_decoded(struct dv_store_memory *memory,
                          struct dv_error *err)
 {
     close_command(memory, ended_command(entry, body));
-    if (entry->kind == DV_KIND_store_record)
-        return put(memory, ((const struct dv_store_record *)body)->record, true, err);
+    if (entry->kind == DV_KIND_store_record) {
+        const struct dv_container_record *record = ((const struct dv_store_record *)body)->record;
+        /* A remove makes it DEAD first; any other state afterwards means that it was given up. */
+        if (record->state->status != DV_STATUS_DEAD)
+            drop_intents(memory, record->id);
+        return put(memory, record, true, err);
+    }
     if (entry->kind == DV_KIND_store_intent)
-        return add_intent(memory, body, err);
+        return add_intent(memory, body, entry->sequence, err);
     if (entry->kind == DV_KIND_store_remove) {
         const struct dv_store_remove *gone = body;
         struct stored *stored = find(memory, gone->id);
@@ -410,10 +417,10 @@ bool dv_store_memory_keeps(const struct dv_store_memory *memory,
                 return true;
         return false;
     case DV_KIND_store_intent:
-    case DV_KIND_store_remove:
-        /* The end of an intent must stay as long as any intent does: alone, a finished one would
-         * come to life again. */
-        return memory->intent_count > 0;
+        for (index = 0; index < memory->intent_count; index++)
+            if (memory->intents[index].entry == entry->sequence)
+                return true;
+        return false;
     default:
         return false;
     }

@@ -48,7 +48,8 @@ static int checkpoint_all(struct state *s, bool removed_only, struct dv_error *e
 static void remove_gone(struct state *s, bool is_durable)
 {
     struct dv_error err = DV_ERROR_INIT;
-    if (!s->has_removed || !is_durable)
+    /* While the roster reads page by page, no record may change its place. */
+    if (!s->has_removed || !is_durable || s->load_index)
         return;
     s->has_removed = false;
     if (checkpoint_all(s, true, &err) < 0)
@@ -184,6 +185,10 @@ static void on_checkpoint(struct dv_cell *cell, void *ctx)
     s->checkpoint_timer = 0;
     struct dv_error err = DV_ERROR_INIT;
     on_sync(cell, NULL);
+    if (s->load_index) {
+        arm_checkpoint(s, RETRY_MS);
+        return;
+    }
     int r = checkpoint_all(s, false, &err);
     bool must_rotate =
         dv_journal_size(s->journal) > ROTATE_BYTES || dv_journal_is_broken(s->journal);
