@@ -17,6 +17,7 @@
 
 #define NS_PER_MS       1000000LL
 #define ROUND_NS        (2 * NS_PER_MS) /* between two looks at the kernel's progress */
+#define ROUNDS_TO_THAW  10
 #define PROC_CGROUP_MAX 16384U
 #define EVENTS_MAX      512U
 
@@ -284,8 +285,15 @@ int dv_cgroup_freeze(const struct dv_cgroup *cgroup,
                                   verb, path)
                    : dv_error_set(err, DV_ERR_NOT_FOUND, "cannot %s %s: no such group", verb, path);
     int64_t deadline_ns = deadline_of(timeout_ms);
+    unsigned round = 0;
     do {
-        /* A v1 group whose members fork may stay half frozen until it is told again. */
+        /* A v1 group can stay half frozen for ever: members that fork escape until it is told
+         * again, and one that waits in the kernel for a frozen one, as in an exec of several
+         * threads, never gets to its own freezing unless all are let go for a moment. */
+        if (is_frozen && !is_v2 && ++round % ROUNDS_TO_THAW == 0) {
+            (void)write_frozen(dir, is_v2, false);
+            wait_a_round();
+        }
         int r = write_frozen(dir, is_v2, is_frozen);
         if (r < 0)
             return dv_error_sys(err, DV_ERR_FAILED, -r, "cannot %s %s", verb, path);

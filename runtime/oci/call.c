@@ -16,10 +16,36 @@ static bool take_line(struct dv_str line, char *text, size_t size)
         return false;
     const char *level = dv_json_text(dv_json_get(entry, "level"));
     const char *message = dv_json_text(dv_json_get(entry, "msg"));
-    if (!message || (level && strcmp(level, "error") != 0 && strcmp(level, "fatal") != 0))
+    if (!message || !message[0] ||
+        (level && strcmp(level, "error") != 0 && strcmp(level, "fatal") != 0))
         return false;
     snprintf(text, size, "%s", message);
     return true;
+}
+
+/* What a runtime puts in front of every reason and says nothing. */
+static void drop_preamble(char *text)
+{
+    static const char *const preambles[] = {
+        "runc create failed: ", "runc start failed: ", "unable to start container process: ",
+        "error during container init: "};
+    for (size_t i = 0; i < sizeof(preambles) / sizeof(preambles[0]); i++) {
+        size_t len = strlen(preambles[i]);
+        if (strncmp(text, preambles[i], len) == 0 && text[len])
+            memmove(text, text + len, strlen(text + len) + 1);
+    }
+}
+
+/* The text goes into messages and terminals: valid UTF-8, one line, even if it was cut. */
+static void make_presentable(char *text)
+{
+    bool is_utf8 = dv_str_is_utf8(dv_str_of(text));
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        if (*c < ' ' || *c == 0x7f)
+            *c = ' ';
+        else if (*c >= 0x80 && !is_utf8)
+            *c = '?';
+    }
 }
 
 char *call_reason(const char *output, char *text, size_t size)
@@ -37,6 +63,8 @@ char *call_reason(const char *output, char *text, size_t size)
     }
     if (!has_message && last.len)
         snprintf(text, size, "%.*s", DV_STR_ARG(last));
+    drop_preamble(text);
+    make_presentable(text);
     return text;
 }
 

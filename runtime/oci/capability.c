@@ -3,8 +3,10 @@
 
 #include "base/str.h"
 
+#include <linux/capability.h>
 #include <stddef.h>
 #include <strings.h>
+#include <sys/prctl.h>
 
 #define PREFIX     "CAP_"
 #define PREFIX_LEN 4
@@ -54,11 +56,11 @@ static const char *const names[DV_OCI_CAPABILITIES] = {
 };
 
 /* What Docker gives, so that images made for it work. */
-static const char *const usual[] = {
-    "CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
-    "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",
-    "CAP_SETFCAP", "CAP_SETPCAP",      "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT",
-    "CAP_KILL",    "CAP_AUDIT_WRITE",
+static const unsigned usual[] = {
+    CAP_CHOWN,   CAP_DAC_OVERRIDE, CAP_FSETID,           CAP_FOWNER,
+    CAP_MKNOD,   CAP_NET_RAW,      CAP_SETGID,           CAP_SETUID,
+    CAP_SETFCAP, CAP_SETPCAP,      CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT,
+    CAP_KILL,    CAP_AUDIT_WRITE,
 };
 
 const char *dv_oci_capability_name(unsigned number)
@@ -85,38 +87,49 @@ static const char *candidate(size_t index, void *ctx)
     return dv_oci_capability_name((unsigned)index);
 }
 
-static int add(const char *name, uint64_t *set, struct dv_error *err)
+uint64_t dv_oci_capabilities_available(void)
+{
+    uint64_t set = 0;
+    for (unsigned i = 0; i < DV_OCI_CAPABILITIES; i++)
+        if (prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1)
+            set |= UINT64_C(1) << i;
+    return set;
+}
+
+static int add_extra(const char *name, uint64_t available, uint64_t *set, struct dv_error *err)
 {
     unsigned number;
-    if (dv_oci_capability_parse(name, &number)) {
-        *set |= UINT64_C(1) << number;
-        return 0;
+    if (!dv_oci_capability_parse(name, &number)) {
+        const char *nearest = dv_str_nearest(dv_str_of(name), candidate, NULL);
+        return dv_error_set(err, DV_ERR_INVALID, "'%.64s' is no capability%s%s%s", name,
+                            nearest ? "; did you mean " : "", nearest ? nearest : "",
+                            nearest ? "?" : "");
     }
-    const char *nearest = dv_str_nearest(dv_str_of(name), candidate, NULL);
-    return dv_error_set(err, DV_ERR_INVALID, "'%.64s' is no capability%s%s%s", name,
-                        nearest ? "; did you mean " : "", nearest ? nearest : "",
-                        nearest ? "?" : "");
+    if (!dv_oci_capability_in(available, number))
+        return dv_error_set(err, DV_ERR_FAILED,
+                            "%s cannot be given: davit itself does not have it on this machine",
+                            names[number]);
+    *set |= UINT64_C(1) << number;
+    return 0;
 }
 
 int dv_oci_capabilities(const struct dv_container_spec *spec,
-                        unsigned last,
+                        uint64_t available,
                         uint64_t *ret,
                         struct dv_error *err)
 {
-    uint64_t set = 0;
     if (spec->is_privileged) {
-        for (unsigned i = 0; i < DV_OCI_CAPABILITIES && i <= last; i++)
-            set |= UINT64_C(1) << i;
-        *ret = set;
+        *ret = available & ((UINT64_C(1) << DV_OCI_CAPABILITIES) - 1);
         return 0;
     }
-    int r = 0;
-    for (size_t i = 0; r == 0 && i < sizeof(usual) / sizeof(usual[0]); i++)
-        r = add(usual[i], &set, err);
-    for (size_t i = 0; r == 0 && i < spec->extra_capabilities.count; i++)
-        r = add(spec->extra_capabilities.items[i], &set, err);
-    if (r < 0)
-        return r;
+    uint64_t set = 0;
+    for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+        set |= available & (UINT64_C(1) << usual[i]);
+    for (size_t i = 0; i < spec->extra_capabilities.count; i++) {
+        int r = add_extra(spec->extra_capabilities.items[i], available, &set, err);
+        if (r < 0)
+            return r;
+    }
     *ret = set;
     return 0;
 }

@@ -22,9 +22,14 @@ static inline bool dv_oci_capability_in(uint64_t set, unsigned number)
     return (set >> number) & 1U;
 }
 
-/* What a container gets: the usual fourteen and its extra ones, or all up to `last` (of this
- * kernel) for a privileged one. INVALID names an unknown capability and the nearest known one. */
+/* Those that this process may hand on: its bounding set, which a kernel or a surrounding container
+ * may have made smaller. */
+uint64_t dv_oci_capabilities_available(void);
+
+/* What a container gets, out of `available`: the usual fourteen and its extra ones, or all for a
+ * privileged one. INVALID names an unknown extra one and the nearest known one, FAILED one that is
+ * not available. */
 __attribute__((warn_unused_result)) int dv_oci_capabilities(const struct dv_container_spec *spec,
-                                                            unsigned last,
+                                                            uint64_t available,
                                                             uint64_t *ret,
                                                             struct dv_error *err);

@@ -7,6 +7,7 @@
 #include "runtime/oci/etc.h"
 #include "runtime/oci/mount.h"
 #include "runtime/oci/rootfs.h"
+#include "runtime/oci/seccomp.h"
 #include "runtime/oci/spec.h"
 #include "runtime/oci/state.h"
 
@@ -39,6 +40,7 @@ struct work {
     struct dv_oci_image image;
     struct dv_oci_user user;
     struct dv_oci_devices devices;
+    bool is_layer_new; /* the writable layer is of this call */
 };
 
 static bool is_host_network(const struct work *w)
@@ -93,6 +95,7 @@ static int find_user(struct work *w, struct dv_error *err)
 static int make_folders(struct work *w, struct dv_error *err)
 {
     const char *const folders[] = {w->place.bundle, w->upper, w->work_dir};
+    w->is_layer_new = access(w->upper, F_OK) < 0;
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
         int r = dv_dir_make(folders[i], i == 0 ? 0711 : 0755, err);
         if (r < 0)
@@ -184,8 +187,8 @@ static int write_bundle(struct work *w, struct dv_error *err)
         .etc_dir = w->place.run,
         .cgroup_path = cgroup_path,
         .is_cgroup_v2 = dv_cgroup_layout(driver->cgroup) == DV_CGROUP_V2,
-        .with_seccomp = true,
-        .last_capability = driver->last_capability,
+        .with_seccomp = dv_oci_seccomp_is_known(),
+        .capabilities = driver->capabilities,
         .pids_limit = driver->pids_limit,
     };
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_OCI_SPEC_BYTES_MAX);
@@ -332,7 +335,14 @@ int driver_create(struct dv_runtime *runtime,
     if (r == 0)
         return 0;
     struct dv_error cleanup = DV_ERROR_INIT;
-    if (driver_release_id(driver, job->record->id, (int)job->timeout_ms, &cleanup) < 0)
+    int c = driver_release_id(driver, job->record->id, (int)job->timeout_ms, &cleanup);
+    if (c == 0 && w.is_layer_new)
+        c = dv_tree_remove(w.upper, &cleanup);
+    if (c == 0 && w.is_layer_new)
+        c = dv_tree_remove(w.work_dir, &cleanup);
+    if (w.is_layer_new)
+        (void)rmdir(w.place.data); /* stays where the record is in it */
+    if (c < 0)
         dv_log(DV_LOG_ERROR, "container '%s': leftovers of a failed create: %s", job->record->name,
                cleanup.text);
     return r;

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define THAW_MS 1000
+
 /* One that waits to be reaped runs no more. */
 static bool is_alive(const struct run *run)
 {
@@ -81,10 +83,16 @@ static int send_signal(struct dv_runtime *runtime,
         r = signal_one(job, err);
     if (r == 0 && job->to_all)
         r = dv_cgroup_signal(driver->cgroup, path, (int)job->signal, err);
-    /* A frozen process dies only once it runs again. */
-    if (r == 0 && job->signal == SIGKILL && dv_cgroup_is_frozen(driver->cgroup, path))
-        r = dv_cgroup_freeze(driver->cgroup, path, false, 1000, err);
-    return r == -DV_ERR_NOT_FOUND ? 0 : r;
+    if (r < 0 || job->signal != SIGKILL || !dv_cgroup_is_frozen(driver->cgroup, path))
+        return r;
+    /* A frozen process dies only once it runs again. The group may be gone by now. */
+    struct dv_error thaw = DV_ERROR_INIT;
+    r = dv_cgroup_freeze(driver->cgroup, path, false, THAW_MS, &thaw);
+    if (r == 0 || r == -DV_ERR_NOT_FOUND)
+        return 0;
+    if (err)
+        *err = thaw;
+    return r;
 }
 
 static int pause_or_resume(struct dv_runtime *runtime,
@@ -93,10 +101,17 @@ static int pause_or_resume(struct dv_runtime *runtime,
 {
     struct driver *driver = (struct driver *)runtime;
     char path[DV_CGROUP_PATH_MAX];
+    struct place place;
+    struct run run;
     int r = cgroup_of(driver, job->id, path, err);
-    return r < 0
-               ? r
-               : dv_cgroup_freeze(driver->cgroup, path, !job->is_resume, (int)job->timeout_ms, err);
+    if (r == 0)
+        r = place_of(driver->home_dir, driver->run_dir, job->id, &place, err);
+    if (r < 0)
+        return r;
+    if (!place_read_run(&place, &run) || !run.started_ns || !is_alive(&run))
+        return dv_error_set(err, DV_ERR_STATE, "%s '%s': it is not running",
+                            job->is_resume ? "resume" : "pause", job->id);
+    return dv_cgroup_freeze(driver->cgroup, path, !job->is_resume, (int)job->timeout_ms, err);
 }
 
 /* -- the end -------------------------------------------------------------------------------- */
@@ -232,20 +247,6 @@ static const struct dv_runtime_ops ops = {
     .free = free_driver,
 };
 
-static unsigned read_last_capability(void)
-{
-    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(64);
-    struct dv_str number;
-    struct dv_str rest;
-    int64_t value;
-    if (dv_file_read("/proc/sys/kernel/cap_last_cap", &text, NULL) == 0 && text.data) {
-        dv_str_cut((struct dv_str){text.data, text.len}, '\n', &number, &rest);
-        if (dv_str_to_i64(number, 0, 63, &value, NULL) == 0)
-            return (unsigned)value;
-    }
-    return DV_OCI_CAPABILITIES - 1;
-}
-
 int dv_oci_new(const struct dv_oci_options *options,
                struct dv_launcher **launcher,
                struct dv_runtime **ret,
@@ -257,7 +258,7 @@ int dv_oci_new(const struct dv_oci_options *options,
     driver->base.ops = &ops;
     driver->clock = options->clock;
     driver->pids_limit = options->pids_limit;
-    driver->last_capability = read_last_capability();
+    driver->capabilities = dv_oci_capabilities_available();
     snprintf(driver->home_dir, sizeof(driver->home_dir), "%s", options->home_dir);
     snprintf(driver->run_dir, sizeof(driver->run_dir), "%s", options->run_dir);
     snprintf(driver->runtime, sizeof(driver->runtime), "%s", options->runtime);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SMALL_FILE_MAX 256
@@ -69,12 +70,32 @@ read_numbers(const struct place *place, const char *name, int64_t *first, int64_
     return !second || dv_str_to_i64(tail, 0, INT64_MAX, second, NULL) == 0;
 }
 
+/* Both runtimes have this FIFO while a created process waits for its start. Without it the start
+ * happened, even if who ordered it died before noting so: such a container must not be taken for
+ * one that never ran. */
+static bool is_past_start(const struct place *place)
+{
+    char path[PATH_MAX];
+    return access(place->state, F_OK) == 0 &&
+           access(place_join(path, place->state, "exec.fifo"), F_OK) < 0 && errno == ENOENT;
+}
+
+static int64_t time_of_create(const struct place *place)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    if (stat(place_join(path, place->run, "init"), &st) < 0)
+        return 1;
+    return st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec;
+}
+
 bool place_read_run(const struct place *place, struct run *ret)
 {
     *ret = (struct run){0};
     if (!read_numbers(place, "init", &ret->pid, &ret->start_ticks) || ret->pid <= 0)
         return false;
-    (void)read_numbers(place, "started", &ret->started_ns, NULL);
+    if (!read_numbers(place, "started", &ret->started_ns, NULL) && is_past_start(place))
+        ret->started_ns = time_of_create(place);
     return true;
 }
 

@@ -5,9 +5,11 @@
 #include "base/str.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/oci/call.h"
+#include "runtime/oci/capability.h"
 #include "runtime/oci/place.h"
+#include "runtime/oci/seccomp.h"
+#include "runtime/oci/spec.h"
 
-#include "json/json.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,7 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TIMEOUT_MS 20000
+#define TIMEOUT_MS        20000
+#define PIDS_LIMIT        16
+#define VERSION_BYTES_MAX 4096
 
 static bool find_program(const char *name, char path[PATH_MAX])
 {
@@ -29,75 +33,73 @@ static bool find_program(const char *name, char path[PATH_MAX])
 
 /* -- a container that is never started ------------------------------------------------------ */
 
-static int write_spec(const char *folder, const char *cgroup_path, struct dv_error *err)
+/* The configuration that containers get, with nothing asked for. */
+static int write_spec(const char *folder,
+                      const char *id,
+                      const char *target,
+                      const char *cgroup_path,
+                      bool is_cgroup_v2,
+                      struct dv_error *err)
 {
-    static const char *const namespaces[] = {"pid", "ipc", "uts", "mount", "network"};
-    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(65536);
-    struct dv_json_writer w;
-    dv_jw_init(&w, &text);
-    dv_jw_object(&w);
-    dv_jw_member_text(&w, "ociVersion", "1.0.2");
-    dv_jw_key(&w, "process");
-    dv_jw_object(&w);
-    dv_jw_member_text(&w, "cwd", "/");
-    dv_jw_key(&w, "args");
-    dv_jw_array(&w);
-    dv_jw_text(&w, "/probe");
-    dv_jw_array_end(&w);
-    dv_jw_object_end(&w);
-    dv_jw_key(&w, "root");
-    dv_jw_object(&w);
-    dv_jw_member_text(&w, "path", "rootfs");
-    dv_jw_object_end(&w);
-    dv_jw_key(&w, "mounts");
-    dv_jw_array(&w);
-    dv_jw_object(&w);
-    dv_jw_member_text(&w, "destination", "/proc");
-    dv_jw_member_text(&w, "type", "proc");
-    dv_jw_member_text(&w, "source", "proc");
-    dv_jw_object_end(&w);
-    dv_jw_array_end(&w);
-    dv_jw_key(&w, "linux");
-    dv_jw_object(&w);
-    dv_jw_member_text(&w, "cgroupsPath", cgroup_path);
-    dv_jw_key(&w, "resources");
-    dv_jw_object(&w);
-    dv_jw_key(&w, "pids");
-    dv_jw_object(&w);
-    dv_jw_member_i64(&w, "limit", 16);
-    dv_jw_object_end(&w);
-    dv_jw_object_end(&w);
-    dv_jw_key(&w, "namespaces");
-    dv_jw_array(&w);
-    for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++) {
-        dv_jw_object(&w);
-        dv_jw_member_text(&w, "type", namespaces[i]);
-        dv_jw_object_end(&w);
-    }
-    dv_jw_array_end(&w);
-    dv_jw_object_end(&w);
-    dv_jw_object_end(&w);
-    int r = dv_jw_done(&w, err);
+    char name[] = "probe";
+    char *program[] = {(char[]){"/probe"}};
+    struct dv_restart_policy policy = {.type = DV_RESTART_NO};
+    struct dv_container_spec spec = {.host_name = name, .restart_policy = &policy};
+    struct dv_container_record record = {.id = (char *)id, .name = name, .spec = &spec};
+    const struct dv_oci_image image = {.cmd = {program, 1}};
+    const struct dv_oci_user user = {.uid = 0};
+    const struct dv_oci_devices devices = {.items = NULL};
+    const struct dv_oci_spec_input input = {
+        .record = &record,
+        .image = &image,
+        .user = &user,
+        .devices = &devices,
+        .host_name = name,
+        .rootfs = target,
+        .cgroup_path = cgroup_path,
+        .capabilities = dv_oci_capabilities_available(),
+        .is_cgroup_v2 = is_cgroup_v2,
+        .with_seccomp = dv_oci_seccomp_is_known(),
+        .pids_limit = PIDS_LIMIT,
+    };
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_OCI_SPEC_BYTES_MAX);
+    int r = dv_oci_spec_write(&input, &text, err);
     return r < 0 ? r : place_write(folder, "config.json", text.data, text.len, err);
 }
 
-static int make_bundle(const char *folder, const char *cgroup_path, struct dv_error *err)
+/* The root file system is an overlay like any other: /run is often mounted without devices and
+ * programs, which a plain folder there would inherit. */
+static int make_folders(const char *folder, struct dv_error *err)
 {
+    static const char *const names[] = {"layers/rootfs/proc", "layers/rootfs/dev",
+                                        "layers/rootfs/sys", "upper", "work"};
     char path[PATH_MAX];
-    int r = dv_dir_make(place_join(path, folder, "rootfs/proc"), 0755, err);
-    if (r < 0)
-        return r;
-    /* Something to run: crun looks for it at create. It never runs. */
-    dv_autoclose int fd =
-        open(place_join(path, folder, "rootfs/probe"), O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
-    if (fd < 0)
-        return dv_error_sys(err, DV_ERR_IO, errno, "create '%s'", path);
-    return write_spec(folder, cgroup_path, err);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        int r = dv_dir_make(place_join(path, folder, names[i]), 0755, err);
+        if (r < 0)
+            return r;
+    }
+    /* Something to run: a runtime looks for it at create. It never runs. */
+    place_join(path, folder, "layers/rootfs/probe");
+    dv_autoclose int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+    return fd < 0 ? dv_error_sys(err, DV_ERR_IO, errno, "create '%s'", path) : 0;
 }
 
-static int run_one(struct call *call, const char *folder, const char *id, struct dv_error *err)
+static int run_one(
+    struct call *call, const char *folder, const char *target, const char *id, struct dv_error *err)
 {
-    struct dv_launch create = {.timeout_ms = TIMEOUT_MS};
+    static const char *const lower[] = {"rootfs", NULL};
+    char layers[PATH_MAX];
+    char upper[PATH_MAX];
+    char work[PATH_MAX];
+    struct dv_launch create = {
+        .rootfs = {.layers_dir = place_join(layers, folder, "layers"),
+                   .lower = lower,
+                   .upper = place_join(upper, folder, "upper"),
+                   .work = place_join(work, folder, "work"),
+                   .target = target},
+        .timeout_ms = TIMEOUT_MS,
+    };
     struct dv_launch delete = {.timeout_ms = TIMEOUT_MS};
     const char *const create_arguments[] = {"create", "--bundle", folder, id, NULL};
     const char *const delete_arguments[] = {"delete", "--force", id, NULL};
@@ -116,37 +118,79 @@ static int try_one(const char *path,
 {
     char folder[PATH_MAX];
     char root[PATH_MAX];
+    char target[PATH_MAX];
     char id[64];
     char cgroup_path[DV_CGROUP_PATH_MAX];
     snprintf(id, sizeof(id), "davit-probe-%ld", (long)getpid());
     place_join(folder, run_dir, id);
     place_join(root, folder, "root");
+    place_join(target, launcher->mount_root(launcher), id);
     struct call call = {launcher, result, path, root, NULL};
-    struct dv_cgroup *cgroup = NULL;
+    struct dv_cgroup *found = NULL;
     int r = dv_cgroup_path(cgroup_parent, id, cgroup_path, err);
     if (r == 0)
-        r = make_bundle(folder, cgroup_path, err);
+        r = dv_cgroup_new(NULL, &found, err);
+    DV_AUTO(dv_cgroup) cgroup = found;
+    if (r < 0)
+        return r;
+    r = make_folders(folder, err);
     if (r == 0)
-        r = run_one(&call, folder, id, err);
+        r = write_spec(folder, id, target, cgroup_path, dv_cgroup_layout(cgroup) == DV_CGROUP_V2,
+                       err);
+    if (r == 0)
+        r = run_one(&call, folder, target, id, err);
     /* What a runtime leaves after a failed create goes too. */
-    if (dv_cgroup_new(NULL, &cgroup, NULL) == 0) {
-        (void)!dv_cgroup_kill(cgroup, cgroup_path, 1000, NULL);
-        (void)!dv_cgroup_remove(cgroup, cgroup_path, NULL);
-        dv_cgroup_free(cgroup);
-    }
+    (void)!dv_cgroup_kill(cgroup, cgroup_path, 1000, NULL);
+    (void)!dv_cgroup_remove(cgroup, cgroup_path, NULL);
+    (void)rmdir(target);
     (void)!dv_tree_remove(folder, NULL);
     return r;
 }
 
+/* "runc 1.1.5" of what `runc --version` says first: "runc version 1.1.5+ds1". The name alone if it
+ * says something else. */
+static void read_version(const char *path,
+                         const char *run_dir,
+                         struct dv_launcher *launcher,
+                         struct dv_launch_result *result,
+                         char *text,
+                         size_t size)
+{
+    static const char *const environment[] = {NULL};
+    const char *const argv[] = {path, "--version", NULL};
+    const char *slash = strrchr(path, '/');
+    char file[PATH_MAX];
+    char name[64];
+    snprintf(text, size, "%s", slash ? slash + 1 : path);
+    snprintf(name, sizeof(name), "davit-probe-%ld.version", (long)getpid());
+    if (place_write(run_dir, name, "", 0, NULL) < 0)
+        return;
+    place_join(file, run_dir, name);
+    struct dv_launch what = {
+        .argv = argv, .envp = environment, .stdio = {.out = file}, .timeout_ms = TIMEOUT_MS};
+    DV_AUTO_IN_PLACE(dv_buf) said = DV_BUF_INIT(VERSION_BYTES_MAX);
+    if (launcher->launch(launcher, &what, result, NULL) == 0 && result->exit_code == 0 &&
+        dv_file_read(file, &said, NULL) == 0 && said.data) {
+        const char *version = strstr(said.data, " version ");
+        if (version) {
+            version += strlen(" version ");
+            size_t used = strlen(text);
+            snprintf(text + used, size - used, " %.*s", (int)strspn(version, "0123456789."),
+                     version);
+        }
+    }
+    (void)unlink(file);
+}
+
 /* -- the choice ----------------------------------------------------------------------------- */
 
-static void describe(const char *path, const char *refused, char *text, size_t size)
+static void describe(const char *version, const char *refused, char *text, size_t size)
 {
     struct dv_cgroup *cgroup = NULL;
     const char *layout = "unknown";
     if (dv_cgroup_new(NULL, &cgroup, NULL) == 0)
         layout = dv_cgroup_layout_name(dv_cgroup_layout(cgroup));
-    snprintf(text, size, "%s, cgroup %s%s%.120s%s", path, layout, refused[0] ? " (not " : "",
+    snprintf(text, size, "%s, cgroup %s%s%.120s%s", version, layout, refused[0] ? " (not " : "",
              refused, refused[0] ? ")" : "");
     dv_cgroup_free(cgroup);
 }
@@ -176,7 +220,9 @@ int dv_oci_probe(const char *wanted,
             r = try_one(path, run_dir, cgroup_parent, launcher, result, &why);
         if (r == 0) {
             snprintf(ret->path, sizeof(ret->path), "%s", path);
-            describe(path, refused, ret->description, sizeof(ret->description));
+            char version[64];
+            read_version(path, run_dir, launcher, result, version, sizeof(version));
+            describe(version, refused, ret->description, sizeof(ret->description));
             return 0;
         }
         if (r == -DV_ERR_UNAVAILABLE && why.sys) {

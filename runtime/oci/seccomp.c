@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 /* CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET: making a namespace is for
  * who has CAP_SYS_ADMIN, or a container could make itself one in a new user namespace. */
@@ -193,4 +194,9 @@ void dv_oci_seccomp_write(struct dv_json_writer *w, uint64_t capabilities)
     write_by_argument(w, capabilities);
     dv_jw_array_end(w);
     dv_jw_object_end(w);
+}
+
+bool dv_oci_seccomp_is_known(void)
+{
+    return access("/proc/sys/kernel/seccomp/actions_avail", F_OK) == 0;
 }

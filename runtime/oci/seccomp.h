@@ -6,7 +6,11 @@
  * same text does for runc and crun, which pass over calls that their libseccomp does not know.
  */
 #include "json/json.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Writes one JSON object. */
 void dv_oci_seccomp_write(struct dv_json_writer *writer, uint64_t capabilities);
+
+/* Whether this kernel has filters. Reads the file system. */
+bool dv_oci_seccomp_is_known(void);

@@ -329,7 +329,7 @@ int dv_oci_spec_write(const struct dv_oci_spec_input *in, struct dv_buf *out, st
         return dv_error_set(err, DV_ERR_NO_MEMORY, "cannot write a container configuration");
     const struct dv_container_spec *spec = in->record->spec;
     uint64_t capabilities;
-    int r = dv_oci_capabilities(spec, in->last_capability, &capabilities, err);
+    int r = dv_oci_capabilities(spec, in->capabilities, &capabilities, err);
     if (r < 0)
         return r;
     struct dv_json_writer w;

@@ -28,8 +28,8 @@ struct dv_oci_spec_input {
     const char *cgroup_path; /* "/davit/<id>" */
     bool is_cgroup_v2;       /* unified only: it gets a namespace of control groups */
     bool with_seccomp;       /* the kernel has filters; a privileged container gets none anyway */
-    unsigned last_capability;
-    int64_t pids_limit; /* 0: none */
+    uint64_t capabilities;   /* that there are to give */
+    int64_t pids_limit;      /* 0: none */
 };
 
 /* INVALID names what of the description or image is wrong. */

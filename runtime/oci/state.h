@@ -22,7 +22,7 @@ struct driver {
     char description[256];
     char cgroup_parent[256];
     int64_t pids_limit;
-    unsigned last_capability;
+    uint64_t capabilities; /* that there are to give */
     struct dv_launch_result result;
 };
 

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/oci/process.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SEARCH_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define ITEMS_MAX   8
+
+static struct dv_texts texts(char **items)
+{
+    struct dv_texts list = {.items = items};
+    while (list.count < ITEMS_MAX && items[list.count])
+        list.count++;
+    return list;
+}
+
+static void expect_joined(const struct dv_texts *list, const char *wanted)
+{
+    char joined[1024] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < list->count; i++)
+        used += (size_t)snprintf(joined + used, sizeof(joined) - used, "%s%s", i ? " " : "",
+                                 list->items[i]);
+    cr_expect_str_eq(joined, wanted);
+}
+
+Test(oci_process, environment_follows_the_rules)
+{
+    static const struct {
+        char *image[ITEMS_MAX];
+        char *own[ITEMS_MAX];
+        bool tty;
+        const char *wanted;
+    } rows[] = {
+        {{NULL}, {NULL}, false, SEARCH_PATH " HOSTNAME=web"},
+        {{NULL}, {NULL}, true, SEARCH_PATH " HOSTNAME=web TERM=xterm"},
+        {{(char *)"PATH=/bin", (char *)"A=1"}, {NULL}, false, "PATH=/bin A=1 HOSTNAME=web"},
+        {{(char *)"A=1", (char *)"B=2"},
+         {(char *)"A=3", (char *)"C=4"},
+         false,
+         SEARCH_PATH " A=3 B=2 HOSTNAME=web C=4"},
+        {{(char *)"A=1", (char *)"B=2"}, {(char *)"A"}, false, SEARCH_PATH " B=2 HOSTNAME=web"},
+        {{(char *)"A=1"}, {(char *)"A", (char *)"A=2"}, false, SEARCH_PATH " HOSTNAME=web A=2"},
+        {{(char *)"AB=1"}, {(char *)"A=2"}, false, SEARCH_PATH " AB=1 HOSTNAME=web A=2"},
+        {{(char *)"HOSTNAME=image"}, {NULL}, false, SEARCH_PATH " HOSTNAME=web"},
+        {{NULL}, {(char *)"HOSTNAME=own"}, false, SEARCH_PATH " HOSTNAME=own"},
+        {{NULL}, {(char *)"TERM=vt100"}, true, SEARCH_PATH " HOSTNAME=web TERM=vt100"},
+        {{NULL}, {(char *)"E=", (char *)"F=a=b"}, false, SEARCH_PATH " HOSTNAME=web E= F=a=b"},
+        {{NULL}, {(char *)"PATH", (char *)"NONE"}, false, "HOSTNAME=web"},
+        {{(char *)"NAKED"}, {NULL}, false, SEARCH_PATH " HOSTNAME=web"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        DV_AUTO(dv_arena) arena = dv_arena_new(1U << 16);
+        struct dv_oci_image image = {.env = texts((char **)rows[i].image)};
+        struct dv_container_spec spec = {.env = texts((char **)rows[i].own), .tty = rows[i].tty};
+        struct dv_texts env;
+        cr_assert_eq(dv_oci_process_env(&spec, &image, "web", arena, &env, NULL), 0);
+        expect_joined(&env, rows[i].wanted);
+    }
+}
+
+Test(oci_process, command_replaces_that_of_the_image_and_keeps_the_entry_point)
+{
+    char *entry[] = {(char *)"/init", (char *)"-x", NULL};
+    char *cmd[] = {(char *)"serve", NULL};
+    char *own[] = {(char *)"check", (char *)"now", NULL};
+    DV_AUTO(dv_arena) arena = dv_arena_new(1U << 16);
+    struct dv_oci_image image = {.entrypoint = texts(entry), .cmd = texts(cmd)};
+    struct dv_container_spec spec = {.tty = false};
+    struct dv_texts args;
+    cr_assert_eq(dv_oci_process_args(&spec, &image, arena, &args, NULL), 0);
+    expect_joined(&args, "/init -x serve");
+    spec.cmd = texts(own);
+    cr_assert_eq(dv_oci_process_args(&spec, &image, arena, &args, NULL), 0);
+    expect_joined(&args, "/init -x check now");
+    image.entrypoint.count = 0;
+    cr_assert_eq(dv_oci_process_args(&spec, &image, arena, &args, NULL), 0);
+    expect_joined(&args, "check now");
+}
+
+Test(oci_process, image_without_a_program_needs_a_command)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1U << 16);
+    struct dv_oci_image image = {.user = NULL};
+    struct dv_container_spec spec = {.tty = false};
+    struct dv_texts args;
+    struct dv_error err = DV_ERROR_INIT;
+    cr_assert_eq(dv_oci_process_args(&spec, &image, arena, &args, &err), -DV_ERR_INVALID);
+    cr_assert_not_null(strstr(err.text, "config.cmd"));
+}
