@@ -112,7 +112,8 @@ void mon_reap(struct monitor *m)
 static int reopen_fifo(const char *path)
 {
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-    dv_autoclose int writer = fd < 0 ? -1 : open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    int writer = fd < 0 ? -1 : open(path, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    dv_close(&writer);
     return fd;
 }
 
