@@ -6,65 +6,36 @@
  * arenas are limited before any is made; descriptors are raised before czmq counts them; czmq's own
  * signal handling and socket limit are off before the first socket.
  */
-#include "actors/addresses.h"
-#include "actors/bridge/bridge_cell.h"
-#include "actors/container/actor.h"
-#include "actors/downloader/downloader.h"
-#include "actors/exits/exits.h"
-#include "actors/factory/factory.h"
-#include "actors/gateway/gateway.h"
-#include "actors/image/image.h"
 #include "actors/kit/system.h"
-#include "actors/roster/roster.h"
-#include "actors/session/session.h"
-#include "actors/store/store.h"
-#include "actors/worker/worker.h"
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/log.h"
+#include "bridge/hono/hono.h"
 #include "bridge/local/local.h"
+#include "daemon/actors.h"
 #include "daemon/logfile.h"
 #include "daemon/place.h"
 #include "daemon/ports.h"
+#include "daemon/process.h"
 #include "daemon/settings.h"
 #include "messages/markdown.h"
 
-#include <czmq.h>
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define STACK_BYTES      (128U << 10)
 #define STOP_MS          20000
 #define WATCHDOG_S       30
 #define MONITOR_RETRY_MS 500
 #define NS_PER_MS        1000000
-
-static const struct dv_cell_type *const cell_types[] = {
-    &dv_bridge_cell,
-    &dv_container_cell,
-    &dv_downloader_cell,
-    &dv_exits_cell,
-    &dv_factory_cell,
-    &dv_gateway_cell,
-    &dv_image_cell,
-    &dv_roster_cell,
-    &dv_session_cell,
-    &dv_store_cell,
-    &dv_worker_cell,
-    &dv_workers_cell,
-    NULL,
-};
 
 /* -- the process ---------------------------------------------------------------------------- */
 
@@ -79,23 +50,6 @@ static int block_signals(void)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static void prepare_process(void)
-{
-    pthread_attr_t attributes;
-    struct rlimit files;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    pthread_setattr_default_np(&attributes);
-    pthread_attr_destroy(&attributes);
-    mallopt(M_ARENA_MAX, 2);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
-    zsys_handler_set(NULL);
-    zsys_set_max_sockets(0);
 }
 
 /* For a service unit of Type=notify; without one there is nobody to tell. */
@@ -228,61 +182,15 @@ static int prepare(struct daemon *d, struct dv_error *err)
     return 0;
 }
 
-/* Containers are restored before the first bridge opens, so that the twin is true from its start.
- */
-static int wait_for_restore(struct daemon *d, struct dv_error *err)
-{
-    DV_AUTO(dv_arena) arena = dv_arena_new(256U << 20);
-    struct dv_container_list_query query = {0};
-    uint16_t kind;
-    void *body;
-    if (!arena)
-        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory");
-    int r = dv_system_ask(d->system, DV_ADDRESS_ROSTER, DV_KIND_container_list_query, &query,
-                          600000, arena, &kind, &body, err);
-    if (r == 0)
-        dv_log(DV_LOG_INFO, "%zu containers are known",
-               ((const struct dv_container_list *)body)->containers.count);
-    return r;
-}
-
-static int spawn_bridge(struct daemon *d, const char *name, struct dv_error *err)
-{
-    struct dv_bridge_start_args args = {.name = (char *)name};
-    struct dv_address core = dv_address_of("bridge/", name);
-    struct dv_address session = dv_address_of("session/", name);
-    int r = dv_system_spawn(d->system, core.text, "bridge", &args, err);
-    return r < 0 ? r : dv_system_spawn(d->system, session.text, "session", &args, err);
-}
-
 static int start_actors(struct daemon *d, struct dv_error *err)
 {
-    static const struct {
-        const char *address;
-        const char *type;
-    } services[] = {
-        {DV_ADDRESS_STORE, "store"},
-        {DV_ADDRESS_EXITS, "exits"},
-        {DV_ADDRESS_WORKERS, "workers"},
-        {DV_ADDRESS_DOWNLOADER, "downloader"},
-        {DV_ADDRESS_IMAGE, "image"},
-        {DV_ADDRESS_ROSTER, "roster"},
-        {DV_ADDRESS_FACTORY, "ContainerFactory"},
-        {DV_ADDRESS_GATEWAY, "gateway"},
-    };
     struct dv_system_options options = {
-        .types = cell_types,
+        .types = daemon_actor_types,
         .env = &d->env,
         .shared_hosts_max = (unsigned)d->config->container_hosts,
     };
     int r = dv_system_new(&options, &d->system, err);
-    for (size_t i = 0; r == 0 && i < sizeof(services) / sizeof(services[0]); i++)
-        r = dv_system_spawn(d->system, services[i].address, services[i].type, NULL, err);
-    if (r == 0)
-        r = wait_for_restore(d, err);
-    for (const struct dv_bridge_setup *setup = d->bridges; r == 0 && setup->name; setup++)
-        r = spawn_bridge(d, setup->name, err);
-    return r;
+    return r < 0 ? r : daemon_actors_start(d->system, &d->env, err);
 }
 
 static int run(struct daemon *d, struct dv_error *err)
@@ -407,7 +315,7 @@ static int start(int argc, char **argv, struct dv_error *err)
         return dv_error_sys(err, DV_ERR_INTERNAL, errno, "make a signal descriptor");
     for (size_t i = 0; dv_config_warning(file, i); i++)
         dv_log(DV_LOG_WARN, "%s", dv_config_warning(file, i));
-    prepare_process();
+    daemon_prepare_process();
     r = run(&d, err);
     if (r < 0)
         dv_log(DV_LOG_ERROR, "%s", err->text);

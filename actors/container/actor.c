@@ -16,6 +16,7 @@ struct operation {
 };
 
 static dv_handler_fn on_command;
+static dv_handler_fn on_create_again;
 static dv_handler_fn on_snapshot_query;
 static dv_handler_fn on_progress;
 
@@ -71,6 +72,7 @@ static const struct operation operations[] = {
 
 static const struct dv_handler handlers[] = {
     {DV_KIND_command, on_command},
+    {DV_KIND_container_create_cmd, on_create_again},
     {DV_KIND_container_exited, container_on_exited},
     {DV_KIND_container_snapshot_query, on_snapshot_query},
     {DV_KIND_image_progress, on_progress},
@@ -127,6 +129,31 @@ const struct dv_cell_type dv_container_cell = {
     .start = start_cell,
     .stop = stop_cell,
 };
+
+/* From the roster: the create that made this container was taken before the last start of davitd
+ * and is not answered. */
+static int on_create_again(struct dv_cell *cell,
+                           const void *body,
+                           struct dv_request **request,
+                           struct dv_error *err)
+{
+    (void)request;
+    struct container *c = dv_cell_state(cell);
+    const struct dv_container_create_cmd *command = body;
+    struct task *task = task_new(container_create_again);
+    if (!task)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for container '%s'", c->name);
+    task->is_automatic = command->start;
+    task->sequence = command->command_sequence;
+    if (command->reply_to)
+        task->request =
+            dv_request_adopt(cell, command->reply_to, command->correlation, command->deadline_ns);
+    int r = container_submit(c, &task, err);
+    if (r < 0 && task->request)
+        dv_answer_error(cell, &task->request, err);
+    free(task);
+    return 0;
+}
 
 static int on_command(struct dv_cell *cell,
                       const void *body,

@@ -29,6 +29,25 @@ static void finish_create(struct container *c)
     task_done(c, value);
 }
 
+/* create with start: the same request goes on as a start that answers with the id. */
+static void go_on(struct container *c, struct task *task)
+{
+    bool is_start_wanted = task->is_automatic;
+    if (!is_start_wanted || c->record->started_before ||
+        c->record->state->status != DV_STATUS_CREATED) {
+        finish_create(c);
+        return;
+    }
+    task->is_automatic = false;
+    task->answers_create = true;
+    container_start(c, task);
+}
+
+void container_create_again(struct container *c, struct task *task)
+{
+    go_on(c, task);
+}
+
 static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     if (dv_cell_is_ending(cell))
@@ -40,14 +59,7 @@ static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcom
         return;
     }
     container_publish(c, DV_CHANGE_CREATED, NULL);
-    if (!task->is_automatic) {
-        finish_create(c);
-        return;
-    }
-    /* create with start: the same request goes on as a start that answers with the id. */
-    task->is_automatic = false;
-    task->answers_create = true;
-    container_start(c, task);
+    go_on(c, task);
 }
 
 static int take_image(struct container *c,
@@ -81,7 +93,7 @@ static void on_image(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
         give_up(c, &err);
         return;
     }
-    container_commit(c, task->sequence, on_committed, task);
+    container_commit_created(c, task->sequence, on_committed, task);
 }
 
 void container_create(struct container *c, struct task *task)

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define NS_PER_MS 1000000
+#define NS_PER_MS     1000000
+#define LOOK_AGAIN_MS 5000
 
 void container_cancel_restart(struct container *c)
 {
@@ -53,7 +54,8 @@ void container_consider_restart(struct container *c, bool is_failed_start)
     c->restart_timer = dv_timer_set(c->cell, wait_ms, on_restart_due, NULL);
 }
 
-void container_self_exit(struct container *c, const struct dv_container_exited *exit)
+/* An end that nobody asked for, and what the policy makes of it. */
+static void self_exit(struct container *c, const struct dv_container_exited *exit)
 {
     container_set_ended(c, DV_STATUS_EXITED, exit);
     container_consider_restart(c, false);
@@ -78,6 +80,15 @@ static void on_exit_committed(struct dv_cell *cell, void *ctx, const struct dv_o
         dv_answer_done(cell, &request);
 }
 
+/* The process of the record has ended. */
+void container_take_exit(struct container *c, const struct dv_container_exited *exit)
+{
+    if (c->stop_timer)
+        container_stop_finished(c, exit);
+    else
+        self_exit(c, exit);
+}
+
 int container_on_exited(struct dv_cell *cell,
                         const void *body,
                         struct dv_request **request,
@@ -96,10 +107,8 @@ int container_on_exited(struct dv_cell *cell,
             c->has_early_exit = true;
             c->early_exit = *exit;
             c->early_exit.id = c->record->id;
-        } else if (c->stop_timer) {
-            container_stop_finished(c, exit);
         } else {
-            container_self_exit(c, exit);
+            container_take_exit(c, exit);
         }
     }
     if (!*request)
@@ -109,6 +118,23 @@ int container_on_exited(struct dv_cell *cell,
     return 0;
 }
 
+static void on_look(struct dv_cell *cell, void *ctx)
+{
+    (void)ctx;
+    struct container *c = dv_cell_state(cell);
+    c->look_timer = 0;
+    container_submit_internal(c, container_restore, false);
+}
+
+void container_look_later(struct container *c, const struct dv_error *why)
+{
+    if (c->look_timer)
+        return;
+    dv_log(DV_LOG_WARN, "container '%s': what the machine has of it is looked at again in %d s: %s",
+           c->name, LOOK_AGAIN_MS / 1000, why->text);
+    c->look_timer = dv_timer_set(c->cell, LOOK_AGAIN_MS, on_look, NULL);
+}
+
 static void on_released(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     if (dv_cell_is_ending(cell))
@@ -116,9 +142,8 @@ static void on_released(struct dv_cell *cell, void *ctx, const struct dv_outcome
     (void)ctx;
     struct container *c = dv_cell_state(cell);
     if (outcome->error)
-        task_failed(c, outcome->error);
-    else
-        task_done(c, NULL);
+        container_look_later(c, outcome->error);
+    task_done(c, NULL);
 }
 
 void container_release(struct container *c, struct task *task)

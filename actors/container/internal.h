@@ -29,6 +29,7 @@ struct task {
     int64_t timeout_ms;         /* stop: how long each signal may take */
     bool is_force;              /* stop: SIGKILL at the end of the time; remove: stop first */
     bool is_killing;            /* stop: SIGKILL was sent */
+    bool is_thawed;             /* stop: it was paused */
     bool is_automatic;          /* start: by the restart policy */
     bool is_removing;           /* stop: a step of a remove */
     bool answers_create;        /* start: answered with the id, also when it fails */
@@ -58,6 +59,8 @@ struct container {
     int64_t restart_due_ns;
     int64_t restart_wait_ms; /* the wait before the current run */
     uint64_t stop_timer;
+    uint64_t look_timer;
+    bool is_restored; /* what the machine has of it was seen since the start of davitd */
     bool is_gone;     /* removed: the cell ends */
     bool same_boot;   /* restore: the observed state is of this boot */
     bool is_removing; /* restore: goes on with the remove that a crash interrupted */
@@ -72,6 +75,8 @@ int container_set_name(struct container *c, const char *name, struct dv_error *e
 void container_publish(struct container *c, enum dv_container_change change, const char *note);
 /* Makes the record durable; `fn` learns how it went. NULL: a failure is only logged. */
 void container_commit(struct container *c, int64_t sequence, dv_outcome_fn *fn, void *ctx);
+/* The first commit: the create is over only when it is answered. */
+void container_commit_created(struct container *c, int64_t sequence, dv_outcome_fn *fn, void *ctx);
 /* Moves to a state that is not RUNNING or PAUSED. */
 void container_set_ended(struct container *c,
                          enum dv_status status,
@@ -92,6 +97,8 @@ bool container_has_automatic(const struct container *c);
 
 /* Each begins one kind of task. */
 void container_create(struct container *c, struct task *task);
+/* A create that was interrupted behind its commit: the rest of it, and its answer. */
+void container_create_again(struct container *c, struct task *task);
 void container_restore(struct container *c, struct task *task);
 void container_start(struct container *c, struct task *task);
 void container_stop(struct container *c, struct task *task);
@@ -101,13 +108,15 @@ void container_rename(struct container *c, struct task *task);
 void container_update(struct container *c, struct task *task);
 void container_remove(struct container *c, struct task *task);
 void container_release(struct container *c, struct task *task);
+/* What the machine has and the record may differ: in a while the record follows the machine, and
+ * leftovers are taken away. */
+void container_look_later(struct container *c, const struct dv_error *why);
 /* remove, after its stop has succeeded */
 void container_remove_stopped(struct container *c, struct task *task);
 
 /* exit.c */
 dv_handler_fn container_on_exited;
-/* The state after an end that nobody asked for, and what the policy makes of it. */
-void container_self_exit(struct container *c, const struct dv_container_exited *exit);
+void container_take_exit(struct container *c, const struct dv_container_exited *exit);
 /* A failed start or an exit: arms the restart timer if the policy wants it. */
 void container_consider_restart(struct container *c, bool is_failed_start);
 void container_cancel_restart(struct container *c);

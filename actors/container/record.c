@@ -75,6 +75,13 @@ static void on_unwatched_commit(struct dv_cell *cell, void *ctx, const struct dv
                dv_cell_address(cell), outcome->error->text);
 }
 
+void container_commit_created(struct container *c, int64_t sequence, dv_outcome_fn *fn, void *ctx)
+{
+    struct dv_store_record body = {.record = c->record, .create_sequence = sequence};
+    dv_ask(c->cell, DV_ADDRESS_STORE, DV_KIND_store_record, &body, c->settings->command_timeout_ms,
+           fn, ctx);
+}
+
 void container_commit(struct container *c, int64_t sequence, dv_outcome_fn *fn, void *ctx)
 {
     struct dv_store_record body = {.record = c->record, .command_sequence = sequence};

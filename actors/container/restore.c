@@ -55,9 +55,14 @@ static void go_on(struct container *c)
  * left out before a remove, whose intent it would take back. */
 static void finish(struct container *c)
 {
+    bool is_start_of_daemon = !c->is_restored;
+    c->is_restored = true;
     container_publish(c, DV_CHANGE_SNAPSHOT, NULL);
-    go_on(c);
-    if (c->is_removing)
+    if (is_start_of_daemon)
+        go_on(c);
+    bool is_removing = c->is_removing;
+    c->is_removing = false;
+    if (is_removing)
         task_done(c, NULL);
     else
         container_commit(c, 0, on_stored, NULL);
@@ -120,17 +125,20 @@ static void on_state(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
         return;
     (void)ctx;
     struct container *c = dv_cell_state(cell);
-    const struct dv_runtime_state *seen = outcome->error ? NULL : outcome->body;
-    if (outcome->error)
-        dv_log(DV_LOG_ERROR, "container '%s': its state on this machine is not known: %s", c->name,
-               outcome->error->text);
-    bool is_running =
-        seen && (seen->status == DV_STATUS_RUNNING || seen->status == DV_STATUS_PAUSED);
+    const struct dv_runtime_state *seen = outcome->body;
+    if (outcome->error) {
+        container_look_later(c, outcome->error);
+        container_publish(c, DV_CHANGE_SNAPSHOT, NULL);
+        task_done(c, NULL);
+        return;
+    }
+    bool is_running = seen->status == DV_STATUS_RUNNING || seen->status == DV_STATUS_PAUSED;
     if (is_running) {
         take_running(c, seen);
         return;
     }
-    if (container_is_up(c) && c->same_boot && seen && seen->status == DV_STATUS_EXITED) {
+    bool is_pid_known = c->record->state->pid > 0;
+    if (container_is_up(c) && c->same_boot && is_pid_known && seen->status == DV_STATUS_EXITED) {
         /* It ended while no daemon looked. The exit source knows how and tells it like any end;
          * what is left on the machine has no process id any more. */
         watch(c, 0);
@@ -141,7 +149,7 @@ static void on_state(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
         return;
     }
     /* Made by the runtime and never started, or ended and not cleaned up. */
-    if (seen && seen->status != DV_STATUS_UNKNOWN)
+    if (seen->status != DV_STATUS_UNKNOWN)
         container_submit_internal(c, container_release, false);
     finish(c);
 }

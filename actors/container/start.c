@@ -24,14 +24,10 @@ static void finish_start(struct container *c)
     }
 }
 
-static void after_release(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+/* A create is over when it is answered. */
+static int64_t completed_command(const struct task *task)
 {
-    if (dv_cell_is_ending(cell))
-        return;
-    (void)ctx;
-    if (outcome->error)
-        dv_log(DV_LOG_WARN, "%s: leftovers of a failed start stay until the next one: %s",
-               dv_cell_address(cell), outcome->error->text);
+    return task->answers_create ? 0 : task->sequence;
 }
 
 /* STOPPED with the reason in the twin; what the runtime made is taken away. */
@@ -49,15 +45,10 @@ static void fail_start(struct container *c, const struct dv_error *cause)
     state->finished_ns = dv_clock_wall_ns(dv_cell_clock(c->cell));
     container_set_error(c, error.text);
 
-    struct dv_runtime_release_job release = {
-        .id = c->record->id,
-        .timeout_ms = c->settings->job_timeout_ms,
-    };
-    dv_ask(c->cell, DV_ADDRESS_WORKERS, DV_KIND_runtime_release_job, &release,
-           c->settings->job_timeout_ms * 2, after_release, NULL);
+    container_submit_internal(c, container_release, false);
     if (task->is_automatic)
         container_consider_restart(c, true);
-    container_commit(c, task->sequence, NULL, NULL);
+    container_commit(c, completed_command(task), NULL, NULL);
     container_publish(c, DV_CHANGE_STATE, error.text);
     if (task->answers_create) {
         dv_log(DV_LOG_WARN, "container '%s' was created but does not run: %s", c->name, error.text);
@@ -81,7 +72,7 @@ static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcom
     if (c->has_early_exit) {
         c->has_early_exit = false;
         if (container_is_up(c) && c->early_exit.pid == c->record->state->pid)
-            container_self_exit(c, &c->early_exit);
+            container_take_exit(c, &c->early_exit);
     }
 }
 
@@ -107,7 +98,7 @@ static void on_started(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     c->record->started_before = true;
     c->record->start_pending = false;
     container_publish(c, DV_CHANGE_STATE, NULL);
-    container_commit(c, task->sequence, on_committed, task);
+    container_commit(c, completed_command(task), on_committed, task);
 }
 
 static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)

@@ -16,6 +16,10 @@ static void fail_stop(struct container *c, const struct dv_error *cause)
     if (c->stop_timer)
         dv_timer_cancel(c->cell, c->stop_timer);
     c->stop_timer = 0;
+    if (c->current->is_thawed && container_is_up(c)) {
+        container_publish(c, DV_CHANGE_STATE, NULL);
+        container_commit(c, 0, NULL, NULL);
+    }
     struct dv_error error = *cause;
     dv_error_prefix(&error, "%s '%s': ", c->current->is_removing ? "remove" : "stop", c->name);
     task_failed(c, &error);
@@ -77,6 +81,9 @@ static void on_thawed(struct dv_cell *cell, void *ctx, const struct dv_outcome *
         return;
     }
     dv_timer_cancel(cell, c->stop_timer);
+    /* Told only if the stop fails. */
+    c->record->state->status = DV_STATUS_RUNNING;
+    task->is_thawed = true;
     send_signal(c, task, task->signal);
 }
 
@@ -117,8 +124,7 @@ static void on_released(struct dv_cell *cell, void *ctx, const struct dv_outcome
     struct container *c = dv_cell_state(cell);
     struct task *task = ctx;
     if (outcome->error)
-        dv_log(DV_LOG_WARN, "container '%s': leftovers stay until the next start or remove: %s",
-               c->name, outcome->error->text);
+        container_look_later(c, outcome->error);
     if (task->is_removing)
         container_remove_stopped(c, task);
     else

@@ -15,10 +15,18 @@
 /* A list must fit one message; the rest is left out and said so. */
 #define LIST_BYTES_MAX (DV_MESSAGE_BYTES_MAX - (64U << 10))
 
+/* A create that made its container before the last start and is not answered. */
+struct interrupted {
+    int64_t sequence;
+    char id[129];
+};
+
 struct state {
     struct dv_cell *cell;
     const struct dv_actor_env *env;
     struct dv_roster_table *table;
+    struct interrupted *interrupted;
+    size_t interrupted_count;
     size_t restoring; /* cells asked for and not heard of */
     bool is_loaded;
     struct dv_request *queries[QUERIES_MAX]; /* wait for the end of the restore */
@@ -181,12 +189,63 @@ start_container(struct state *s, const struct dv_container_start_args *args, str
     return 0;
 }
 
+static struct interrupted *find_interrupted(struct state *s, int64_t sequence)
+{
+    for (size_t i = 0; sequence && i < s->interrupted_count; i++)
+        if (s->interrupted[i].sequence == sequence)
+            return &s->interrupted[i];
+    return NULL;
+}
+
+static void keep_interrupted(struct state *s, const struct dv_store_intent *intent)
+{
+    if (strcmp(intent->work, "create") != 0 || find_interrupted(s, intent->command_sequence))
+        return;
+    struct interrupted *more =
+        reallocarray(s->interrupted, s->interrupted_count + 1, sizeof(*s->interrupted));
+    if (!more) {
+        dv_log(DV_LOG_ERROR, "roster: no memory for the create of '%s'", intent->id);
+        return;
+    }
+    s->interrupted = more;
+    struct interrupted *fresh = &s->interrupted[s->interrupted_count++];
+    fresh->sequence = intent->command_sequence;
+    snprintf(fresh->id, sizeof(fresh->id), "%s", intent->id);
+}
+
+/* True if the command has made its container already: that one goes on with it. */
+static bool create_again(struct state *s,
+                         const struct dv_container_create_cmd *command,
+                         struct dv_request **request)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    struct interrupted *found = find_interrupted(s, command->command_sequence);
+    if (!found)
+        return false;
+    found->sequence = 0;
+    if (!dv_roster_table_find(s->table, found->id, &err))
+        return false;
+    struct dv_container_create_cmd again = *command;
+    if (*request) {
+        again.reply_to = (char *)dv_request_reply_to(*request);
+        again.correlation = dv_request_correlation(*request);
+        again.deadline_ns = dv_request_deadline_ns(*request);
+    }
+    struct dv_address address = dv_address_of(DV_CONTAINER_PREFIX, found->id);
+    dv_post(s->cell, address.text, DV_KIND_container_create_cmd, &again);
+    if (*request)
+        dv_request_forward(s->cell, request);
+    return true;
+}
+
 static int
 on_create(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
 {
     struct state *s = dv_cell_state(cell);
     const struct dv_container_create_cmd *command = body;
     const struct dv_container_record *record = command->record;
+    if (create_again(s, command, request))
+        return 0;
     int r = dv_roster_table_add(s->table, record->id, record->name, true, err);
     if (r < 0)
         return r;
@@ -330,6 +389,8 @@ static void on_loaded(struct dv_cell *cell, void *ctx, const struct dv_outcome *
         const struct dv_container_record *record = &loaded->records.items[i];
         restore_one(s, record, has_remove_intent(loaded, record->id));
     }
+    for (size_t i = 0; i < loaded->intents.count; i++)
+        keep_interrupted(s, &loaded->intents.items[i]);
     if (loaded->more) {
         load(s);
         return;
@@ -364,6 +425,7 @@ static void stop_cell(struct dv_cell *cell)
     struct state *s = dv_cell_state(cell);
     for (size_t i = 0; i < s->query_count; i++)
         free(s->query_names[i]);
+    free(s->interrupted);
     dv_roster_table_free(s->table);
 }
 

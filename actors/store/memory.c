@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/store/memory.h"
 
+#include "actors/store/gone.h"
 #include "messages/codec.h"
 
 #include <stdlib.h>
@@ -41,6 +42,8 @@ struct dv_store_memory {
     struct intent *intents;
     size_t intent_count;
     size_t intent_room;
+
+    struct dv_gone *gone;
 };
 
 static int no_memory(struct dv_error *err)
@@ -68,9 +71,10 @@ struct dv_store_memory *dv_store_memory_new(unsigned answers_max)
         return NULL;
     memory->answers_max = answers_max ? answers_max : 1;
     memory->answers = calloc(memory->answers_max, sizeof(*memory->answers));
-    if (memory->answers)
+    memory->gone = dv_gone_new();
+    if (memory->answers && memory->gone)
         return memory;
-    free(memory);
+    dv_store_memory_free(memory);
     return NULL;
 }
 
@@ -97,6 +101,7 @@ void dv_store_memory_free(struct dv_store_memory *memory)
         free_stored(memory->stored[i]);
     for (size_t i = 0; i < memory->intent_count; i++)
         free_intent(&memory->intents[i]);
+    dv_gone_free(memory->gone);
     free(memory->stored);
     free(memory->open);
     free(memory->answers);
@@ -226,11 +231,30 @@ static bool open_index(const struct dv_store_memory *memory, uint64_t sequence, 
     return low < memory->open_count && memory->open[low] == sequence;
 }
 
+static bool is_create(const struct intent *intent)
+{
+    return strcmp(intent->work, "create") == 0;
+}
+
+/* A create that is answered is over; other intents end with their container. */
+static void end_create(struct dv_store_memory *memory, int64_t sequence)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < memory->intent_count; i++) {
+        if (is_create(&memory->intents[i]) && memory->intents[i].view.command_sequence == sequence)
+            free_intent(&memory->intents[i]);
+        else
+            memory->intents[kept++] = memory->intents[i];
+    }
+    memory->intent_count = kept;
+}
+
 static void close_command(struct dv_store_memory *memory, int64_t sequence)
 {
     size_t index;
     if (sequence <= 0 || !open_index(memory, (uint64_t)sequence, &index))
         return;
+    end_create(memory, sequence);
     memmove(&memory->open[index], &memory->open[index + 1],
             (memory->open_count - index - 1) * sizeof(*memory->open));
     memory->open_count--;
@@ -243,11 +267,13 @@ uint64_t dv_store_memory_open_after(const struct dv_store_memory *memory, uint64
     return index < memory->open_count ? memory->open[index] : 0;
 }
 
-static void drop_intents(struct dv_store_memory *memory, const char *id)
+/* Those of a container that is gone, or only its removes. */
+static void drop_intents(struct dv_store_memory *memory, const char *id, bool removes_only)
 {
     size_t kept = 0;
     for (size_t i = 0; i < memory->intent_count; i++) {
-        if (strcmp(memory->intents[i].id, id) == 0)
+        const struct intent *intent = &memory->intents[i];
+        if (strcmp(intent->id, id) == 0 && !(removes_only && is_create(intent)))
             free_intent(&memory->intents[i]);
         else
             memory->intents[kept++] = memory->intents[i];
@@ -269,7 +295,12 @@ static int add_intent(struct dv_store_memory *memory,
         return no_memory(err);
     }
     fresh.view = (struct dv_store_intent){fresh.id, fresh.work, intent->command_sequence, {}};
-    memory->intents[memory->intent_count++] = fresh;
+    /* One whose command is over was kept in the journal beside others. */
+    size_t index;
+    if (is_create(&fresh) && !open_index(memory, (uint64_t)intent->command_sequence, &index))
+        free_intent(&fresh);
+    else
+        memory->intents[memory->intent_count++] = fresh;
     return 0;
 }
 
@@ -322,7 +353,7 @@ static int apply_decoded(struct dv_store_memory *memory,
         const struct dv_container_record *record = ((const struct dv_store_record *)body)->record;
         /* A remove makes it DEAD first; any other state afterwards means that it was given up. */
         if (record->state->status != DV_STATUS_DEAD)
-            drop_intents(memory, record->id);
+            drop_intents(memory, record->id, true);
         return put(memory, record, true, err);
     }
     if (entry->kind == DV_KIND_store_intent)
@@ -332,7 +363,11 @@ static int apply_decoded(struct dv_store_memory *memory,
         struct stored *stored = find(memory, gone->id);
         if (stored)
             stored->view.is_removed = true;
-        drop_intents(memory, gone->id);
+        drop_intents(memory, gone->id, false);
+        if (!dv_gone_add(memory->gone, gone->id, entry->sequence))
+            return no_memory(err);
+    } else if (entry->kind == DV_KIND_store_gone_told) {
+        dv_gone_forget(memory->gone, ((const struct dv_store_gone_told *)body)->id);
     } else if (entry->kind == DV_KIND_store_answered) {
         const struct dv_store_answered *answered = body;
         if (answered->reply && answered->repeat_key && answered->repeat_key[0])
@@ -361,6 +396,8 @@ static const struct dv_schema *schema_of(uint16_t kind)
         return &dv_schema_store_answered;
     case DV_KIND_store_intent:
         return &dv_schema_store_intent;
+    case DV_KIND_store_gone_told:
+        return &dv_schema_store_gone_told;
     default:
         return NULL;
     }
@@ -404,6 +441,11 @@ int dv_store_memory_learn(struct dv_store_memory *memory,
     return take(memory, entry, true, err);
 }
 
+char **dv_store_memory_gone(struct dv_store_memory *memory, size_t *ret_count)
+{
+    return dv_gone_all(memory->gone, ret_count);
+}
+
 bool dv_store_memory_keeps(const struct dv_store_memory *memory,
                            const struct dv_journal_entry *entry)
 {
@@ -421,6 +463,8 @@ bool dv_store_memory_keeps(const struct dv_store_memory *memory,
             if (memory->intents[index].entry == entry->sequence)
                 return true;
         return false;
+    case DV_KIND_store_remove:
+        return dv_gone_is_of(memory->gone, entry->sequence);
     default:
         return false;
     }

@@ -54,6 +54,8 @@ bool dv_store_memory_keeps(const struct dv_store_memory *memory,
 
 /* Numbers of commands that are taken and not over, ascending; 0 at the end. */
 uint64_t dv_store_memory_open_after(const struct dv_store_memory *memory, uint64_t after);
+/* Removed containers that the twin may still show; valid until the next entry. */
+char **dv_store_memory_gone(struct dv_store_memory *memory, size_t *ret_count);
 /* Unfinished work: the i-th, NULL behind the last. */
 const struct dv_store_intent *dv_store_memory_intent(const struct dv_store_memory *memory,
                                                      size_t index);

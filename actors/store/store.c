@@ -118,11 +118,31 @@ static int append(struct state *s,
     {                                                                                              \
         return append(dv_cell_state(cell), &dv_schema_##name, body, request, err);                 \
     }
-APPEND(store_record)
 APPEND(store_remove)
 APPEND(store_answered)
 APPEND(store_intent)
+APPEND(store_gone_told)
 #undef APPEND
+
+/* Which container a create made is known as long as the create is not answered: a replay of the
+ * command finds it instead of making another. */
+static int on_store_record(struct dv_cell *cell,
+                           const void *body,
+                           struct dv_request **request,
+                           struct dv_error *err)
+{
+    const struct dv_store_record *commit = body;
+    struct dv_request *nobody = NULL;
+    struct dv_store_intent intent = {
+        .id = commit->record->id,
+        .work = (char *)"create",
+        .command_sequence = commit->create_sequence,
+    };
+    int r = 0;
+    if (commit->create_sequence)
+        r = append(dv_cell_state(cell), &dv_schema_store_intent, &intent, &nobody, err);
+    return r < 0 ? r : append(dv_cell_state(cell), &dv_schema_store_record, body, request, err);
+}
 
 /* -- checkpoint ----------------------------------------------------------------------------- */
 
@@ -362,11 +382,28 @@ static int on_repeats_query(struct dv_cell *cell,
     return 0;
 }
 
+static int on_gone_query(struct dv_cell *cell,
+                         const void *body,
+                         struct dv_request **request,
+                         struct dv_error *err)
+{
+    (void)body;
+    (void)err;
+    struct state *s = dv_cell_state(cell);
+    struct dv_store_gone gone = {0};
+    gone.ids.items = dv_store_memory_gone(s->memory, &gone.ids.count);
+    if (*request)
+        dv_answer(cell, request, DV_KIND_store_gone, &gone);
+    return 0;
+}
+
 static const struct dv_handler handlers[] = {
     {DV_KIND_store_record, on_store_record},
     {DV_KIND_store_remove, on_store_remove},
     {DV_KIND_store_answered, on_store_answered},
     {DV_KIND_store_intent, on_store_intent},
+    {DV_KIND_store_gone_told, on_store_gone_told},
+    {DV_KIND_store_gone_query, on_gone_query},
     {DV_KIND_store_load_query, on_load},
     {DV_KIND_store_open_query, on_open_query},
     {DV_KIND_store_repeats_query, on_repeats_query},

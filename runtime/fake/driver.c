@@ -84,6 +84,7 @@ static int finish_create(struct dv_fake_machine *machine,
     container->status = DV_STATUS_CREATED;
     container->has_layer = true;
     container->pid = ++machine->last_pid;
+    container->reported_by = 0;
     container->start_ticks = ++machine->last_ticks;
     container->started_ns = 0;
     container->finished_ns = 0;

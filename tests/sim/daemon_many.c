@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Many containers on the fake machine, all actors, real threads: daemon_many CONTAINERS HOSTS.
+ * Creates and starts all by commands from the cloud, renames, pauses, resumes and stops each,
+ * starts the daemon again between, removes all. Every answer, the twin and the machine are looked
+ * at.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/process.h"
+#include "whole_daemon.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_MS   1000000
+#define PATIENCE_MS 90000
+
+static int64_t now_ms(void)
+{
+    return dv_clock_monotonic_ns(dv_clock_real()) / NS_PER_MS;
+}
+
+/* Waits until `count` features are in that status (or exist, for NULL) and the machine agrees. */
+static int expect(struct whole_daemon *w, const char *status, size_t count, size_t running)
+{
+    int64_t end_ms = now_ms() + PATIENCE_MS;
+    struct dv_fake_counts counts;
+    for (uint64_t seen = 0;;) {
+        seen = memory_cloud_wait(w->cloud, seen, PATIENCE_MS);
+        size_t shown = status ? memory_cloud_in_status(w->cloud, status)
+                              : memory_cloud_features(w->cloud) - 1; /* ContainerFactory */
+        dv_fake_machine_count(w->machine, &counts);
+        if (shown == count && counts.running == running)
+            return 0;
+        if (now_ms() > end_ms) {
+            fprintf(stderr, "%zu of %zu are %s in the twin, %zu of %zu run\n", shown, count,
+                    status ? status : "there", counts.running, running);
+            return -1;
+        }
+    }
+}
+
+static struct memory_answer wait_answer(struct whole_daemon *w, const char *token)
+{
+    int64_t end_ms = now_ms() + PATIENCE_MS;
+    struct memory_answer answer;
+    for (uint64_t seen = 0;;) {
+        answer = memory_cloud_answer(w->cloud, token);
+        if (answer.status != 0 || now_ms() > end_ms)
+            return answer;
+        seen = memory_cloud_wait(w->cloud, seen, PATIENCE_MS);
+    }
+}
+
+/* One command to each container, with an argument made of `name` unless it is NULL; all answers
+ * must have that status. */
+static int command(struct whole_daemon *w,
+                   char (*ids)[64],
+                   size_t count,
+                   const char *operation,
+                   const char *name,
+                   int64_t status)
+{
+    char token[64];
+    char feature[96];
+    char text[96];
+    for (size_t i = 0; i < count; i++) {
+        snprintf(token, sizeof(token), "%s-%zu", operation, i);
+        snprintf(feature, sizeof(feature), "Container:%s", ids[i]);
+        snprintf(text, sizeof(text), "\"%s-%zu\"", name ? name : "", i);
+        memory_cloud_send(w->cloud, feature, operation, name ? text : NULL, token);
+    }
+    for (size_t i = 0; i < count; i++) {
+        snprintf(token, sizeof(token), "%s-%zu", operation, i);
+        struct memory_answer answer = wait_answer(w, token);
+        if (answer.status != status) {
+            fprintf(stderr, "%s of container %zu: status %" PRId64 " %s\n", operation, i,
+                    answer.status, answer.error);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int create_all(struct whole_daemon *w, char (*ids)[64], size_t count)
+{
+    char token[64];
+    for (size_t i = 0; i < count; i++) {
+        snprintf(token, sizeof(token), "create-%zu", i);
+        memory_cloud_send(w->cloud, "ContainerFactory", "create",
+                          "{\"imageRef\":\"registry.example/app:1\",\"start\":true}", token);
+    }
+    for (size_t i = 0; i < count; i++) {
+        snprintf(token, sizeof(token), "create-%zu", i);
+        struct memory_answer answer = wait_answer(w, token);
+        if (answer.status != 200 || answer.value[0] != '"') {
+            fprintf(stderr, "create %zu: status %" PRId64 " %s\n", i, answer.status, answer.error);
+            return -1;
+        }
+        snprintf(ids[i], sizeof(ids[i]), "%.*s", (int)strcspn(answer.value + 1, "\""),
+                 answer.value + 1);
+    }
+    return 0;
+}
+
+static int nothing_is_left(struct whole_daemon *w)
+{
+    struct dv_fake_counts counts;
+    dv_fake_machine_count(w->machine, &counts);
+    if (counts.layers || counts.records || memory_cloud_bad_changes(w->cloud)) {
+        fprintf(stderr, "left: %zu layers, %zu exit records, %zu changes of nothing\n",
+                counts.layers, counts.records, memory_cloud_bad_changes(w->cloud));
+        return -1;
+    }
+    return 0;
+}
+
+static int restart_daemon(struct whole_daemon *w, struct dv_error *err)
+{
+    int r = whole_daemon_stop(w, err);
+    return r < 0 ? r : whole_daemon_start(w, err);
+}
+
+static int live(struct whole_daemon *w, char (*ids)[64], size_t n)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    int64_t begin_ms = now_ms();
+    if (create_all(w, ids, n) < 0 || expect(w, "RUNNING", n, n) < 0)
+        return -1;
+    int64_t created_ms = now_ms();
+    if (command(w, ids, n, "rename", "name", 204) < 0 ||
+        command(w, ids, n, "pause", NULL, 204) < 0 || expect(w, "PAUSED", n, n) < 0 ||
+        command(w, ids, n, "resume", NULL, 204) < 0 || expect(w, "RUNNING", n, n) < 0)
+        return -1;
+    int64_t restart_ms = now_ms();
+    if (restart_daemon(w, &err) < 0) {
+        fprintf(stderr, "restart: %s\n", err.text);
+        return -1;
+    }
+    int64_t restarted_ms = now_ms();
+    if (expect(w, "RUNNING", n, n) < 0 || command(w, ids, n, "stop", NULL, 204) < 0 ||
+        expect(w, "STOPPED", n, 0) < 0 || command(w, ids, n, "remove", NULL, 204) < 0 ||
+        expect(w, NULL, 0, 0) < 0)
+        return -1;
+    printf("{\"containers\":%zu,\"hosts\":%u,\"create_start_ms\":%" PRId64
+           ",\"restart_ms\":%" PRId64 ",\"whole_ms\":%" PRId64 "}\n",
+           n, w->hosts, created_ms - begin_ms, restarted_ms - restart_ms, now_ms() - begin_ms);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    size_t containers = argc > 1 ? strtoul(argv[1], NULL, 10) : 1500;
+    unsigned hosts = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 256;
+    struct dv_error err = DV_ERROR_INIT;
+    static struct whole_daemon w;
+    char(*ids)[64] = calloc(containers, sizeof(*ids));
+    daemon_prepare_process();
+    dv_log_set(NULL, NULL, DV_LOG_WARN);
+    whole_daemon_init(&w, false, 1, hosts);
+    memory_cloud_set_link(w.cloud, true);
+    int r = ids ? whole_daemon_start(&w, &err) : -1;
+    if (r == 0)
+        r = live(&w, ids, containers);
+    if (w.system && whole_daemon_stop(&w, &err) < 0)
+        r = -1;
+    if (r == 0)
+        r = nothing_is_left(&w);
+    if (err.class)
+        fprintf(stderr, "%s\n", err.text);
+    whole_daemon_done(&w);
+    free(ids);
+    fflush(stdout);
+    /* czmq's exit handler is not needed and takes long. */
+    _Exit(r < 0 ? 1 : 0);
+}
