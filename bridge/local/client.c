@@ -33,25 +33,37 @@ void client_free(struct client *client)
     free(client);
 }
 
+void client_end(struct client *client)
+{
+    client->is_dead = true;
+    (void)shutdown(client->fd, SHUT_RDWR);
+}
+
+void client_settle(struct client *client)
+{
+    if (client->is_closing && !client->has_input && !client->out.len && !client->open &&
+        !client->wants_twin && !client->wants_trace)
+        client_end(client);
+}
+
 void client_read(struct client *client)
 {
     char *room;
-    if (client->in.len > DV_LOCAL_LINE_MAX || client->is_closing)
+    if (client->in.len > DV_LOCAL_LINE_MAX || client->is_closing || client->is_dead)
         return;
     if (dv_buf_reserve(&client->in, READ_BYTES, &room, NULL) < 0) {
-        client->is_dead = true;
+        client_end(client);
         return;
     }
     ssize_t got = recv(client->fd, room, READ_BYTES, MSG_DONTWAIT);
     if (got > 0) {
         client->in.len += (size_t)got;
+        client->has_input = true;
         dv_buf_terminate(&client->in);
     } else if (got == 0) {
         client->is_closing = true;
-        if (!client->out.len)
-            client->is_dead = true;
     } else if (errno != EAGAIN && errno != EINTR) {
-        client->is_dead = true;
+        client_end(client);
     }
 }
 
@@ -63,12 +75,14 @@ bool client_line(struct client *client, struct dv_str *ret_line, bool *ret_is_to
         client->line_end = 0;
     }
     const char *end = client->in.len ? memchr(client->in.data, '\n', client->in.len) : NULL;
-    if (!end) {
-        *ret_is_too_long = client->in.len > DV_LOCAL_LINE_MAX;
+    size_t len = end ? (size_t)(end - client->in.data) : client->in.len;
+    *ret_is_too_long = len > DV_LOCAL_LINE_MAX;
+    if (!end || *ret_is_too_long) {
+        client->has_input = false;
         return false;
     }
-    *ret_line = (struct dv_str){client->in.data, (size_t)(end - client->in.data)};
-    client->line_end = ret_line->len + 1;
+    *ret_line = (struct dv_str){client->in.data, len};
+    client->line_end = len + 1;
     return true;
 }
 
@@ -82,13 +96,11 @@ void client_flush(struct client *client)
         if (sent < 0 && errno == EAGAIN)
             return;
         if (sent < 0) {
-            client->is_dead = true;
+            client_end(client);
             return;
         }
         dv_buf_consume(&client->out, (size_t)sent);
     }
-    if (client->is_closing)
-        client->is_dead = true;
 }
 
 void client_send(struct client *client, const char *line, size_t len)
@@ -99,7 +111,7 @@ void client_send(struct client *client, const char *line, size_t len)
         dv_buf_append(&client->out, "\n", 1, NULL) < 0) {
         dv_log(DV_LOG_WARN, "local: a client does not read its answers (%zu bytes wait), dropped",
                client->out.len);
-        client->is_dead = true;
+        client_end(client);
         return;
     }
     client_flush(client);

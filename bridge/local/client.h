@@ -17,9 +17,11 @@ struct client {
     struct dv_buf in;
     struct dv_buf out;
     size_t line_end; /* of the line that client_line() lent, 0: none */
+    unsigned open;   /* commands whose answers are due */
+    bool has_input;  /* `in` may have another line */
     bool wants_twin;
     bool wants_trace;
-    bool is_closing; /* to be dropped when `out` is gone */
+    bool is_closing; /* sends no more, and is to be dropped when it has got all it may wait for */
     bool is_dead;    /* to be dropped now */
 };
 
@@ -28,9 +30,14 @@ void client_free(struct client *client);
 
 /* Reads what is there; marks the client closing at the end of its input. */
 void client_read(struct client *client);
-/* True with the next complete line, borrowed until the next call; an overlong one makes the client
- * dead after an answer, see *ret_is_too_long. */
+/* True with the next complete line, borrowed until the next call. False with *ret_is_too_long when
+ * the next line is one that nobody may send; what follows is not worth reading then. */
 bool client_line(struct client *client, struct dv_str *ret_line, bool *ret_is_too_long);
 /* Appends a line with its line feed and sends what the socket takes. */
 void client_send(struct client *client, const char *line, size_t len);
 void client_flush(struct client *client);
+/* Ends the connection; its descriptor becomes readable, so that the owner of the client wakes up
+ * and frees it. */
+void client_end(struct client *client);
+/* Ends the connection of a client that neither sends nor waits for anything any more. */
+void client_settle(struct client *client);

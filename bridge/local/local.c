@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "bridge/local/client.h"
-#include "messages/codec.h"
+#include "bridge/local/line.h"
 #include "messages/json/json_codec.h"
 
 #include <errno.h>
@@ -18,10 +18,10 @@
 
 #define BACKLOG        64
 #define SENT_MAX       4096
-#define KIND_KEY       "kind"
 #define DAVIT_FEATURE  "davit"
 #define TRACE          "trace"
 #define TRACE_OFF_ARGS "{\"on\":false}"
+#define LOG_INTERVAL_S 10
 
 struct local {
     struct dv_bridge base;
@@ -33,6 +33,7 @@ struct local {
     unsigned client_count;
     uint64_t last_client;
     struct client *clients;
+    struct dv_log_limit turned_away;
     bool is_link_told;
     bool must_stop_trace;   /* the last client that wanted it is gone */
     int64_t sent[SENT_MAX]; /* numbers of twin changes, to be told as sent */
@@ -49,7 +50,7 @@ static void send_message(struct client *client, const struct dv_schema *schema, 
     struct dv_error err = DV_ERROR_INIT;
     dv_jw_init(&w, &line);
     dv_jw_object(&w);
-    dv_jw_member_text(&w, KIND_KEY, schema->name);
+    dv_jw_member_text(&w, LINE_KIND_KEY, schema->name);
     dv_message_write_members(&w, schema, body);
     dv_jw_object_end(&w);
     if (dv_jw_done(&w, &err) < 0)
@@ -90,16 +91,34 @@ static bool is_welcome(const struct local *l, int fd)
     return peer.uid == 0 || peer.uid == geteuid() || peer.gid == l->group;
 }
 
+/* The client is told why, if it listens. */
+static void turn_away(struct local *l, int fd, const struct dv_error *why)
+{
+    unsigned skipped = 0;
+    if (dv_log_allow(&l->turned_away, LOG_INTERVAL_S, &skipped))
+        dv_log(DV_LOG_WARN, "local: a client is turned away: %s (%u before it were not logged)",
+               why->text, skipped);
+    struct client *client = client_new(0, fd);
+    if (client)
+        send_error(client, "", why);
+    else
+        close(fd);
+    client_free(client);
+}
+
 static void take_client(struct local *l)
 {
+    struct dv_error err = DV_ERROR_INIT;
     int fd = accept4(l->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
         return;
-    if (!is_welcome(l, fd) || l->client_count >= l->clients_max) {
-        dv_log(DV_LOG_WARN, "local: a client is turned away: %s",
-               l->client_count >= l->clients_max ? "too many are connected"
-                                                 : "neither root nor of the socket's group");
-        close(fd);
+    if (!is_welcome(l, fd))
+        dv_error_set(&err, DV_ERR_DENIED, "'%s' is for root and the group of the socket", l->path);
+    else if (l->client_count >= l->clients_max)
+        dv_error_set(&err, DV_ERR_BUSY, "%u clients are connected, no more are served",
+                     l->client_count);
+    if (err.class) {
+        turn_away(l, fd, &err);
         return;
     }
     struct client *client = client_new(++l->last_client, fd);
@@ -138,14 +157,31 @@ static void drop_dead(struct local *l)
     }
 }
 
+/* After something was sent: what has become of the client? */
+static void look_after(struct local *l, struct client *client)
+{
+    client_settle(client);
+    if (!client->is_dead)
+        watch(l, client, EPOLL_CTL_MOD);
+}
+
 /* -- commands ------------------------------------------------------------------------------- */
 
-static int take_request(struct client *client,
+static int take_request(struct local *l,
+                        struct client *client,
                         const struct dv_local_request *request,
                         struct dv_arena *arena,
                         struct dv_bridge_event *ret,
                         struct dv_error *err)
 {
+    if (strcmp(request->feature, DAVIT_FEATURE) == 0 && strcmp(request->operation, TRACE) == 0) {
+        client->wants_trace = line_traces(request);
+        if (!client->wants_trace && someone_traces(l)) {
+            struct dv_local_reply done = {.id = request->id, .status = 204};
+            send_message(client, &dv_schema_local_reply, &done);
+            return 0;
+        }
+    }
     struct dv_command *command = dv_arena_alloc(arena, sizeof(*command));
     char *token =
         dv_arena_printf(arena, "%llu:%s", (unsigned long long)client->number, request->id);
@@ -158,51 +194,28 @@ static int take_request(struct client *client,
         .token = token,
         .wants_reply = true,
     };
-    if (strcmp(request->feature, DAVIT_FEATURE) == 0 && strcmp(request->operation, TRACE) == 0)
-        client->wants_trace = true;
+    client->open++;
     *ret = (struct dv_bridge_event){DV_BRIDGE_COMMAND, command};
     return 0;
 }
 
-static int take_object(struct client *client,
-                       const struct dv_json *object,
-                       struct dv_arena *arena,
-                       struct dv_bridge_event *ret,
-                       struct dv_error *err)
-{
-    const char *kind = dv_json_text(dv_json_get(object, KIND_KEY));
-    void *body;
-    if (kind && strcmp(kind, dv_schema_local_request.name) == 0) {
-        int r = dv_message_read_json(&dv_schema_local_request, object, KIND_KEY, arena, &body, err);
-        return r < 0 ? r : take_request(client, body, arena, ret, err);
-    }
-    if (kind && strcmp(kind, dv_schema_local_watch.name) == 0) {
-        int r = dv_message_read_json(&dv_schema_local_watch, object, KIND_KEY, arena, &body, err);
-        if (r == 0)
-            client->wants_twin = ((const struct dv_local_watch *)body)->twin;
-        return r;
-    }
-    return dv_error_set(err, DV_ERR_INVALID,
-                        "kind: local_request or local_watch is expected, not '%.64s'",
-                        kind ? kind : "");
-}
-
 /* Answers what is no command; true if there is an event. */
-static bool take_line(struct client *client,
-                      struct dv_str line,
+static bool take_line(struct local *l,
+                      struct client *client,
+                      struct dv_str text,
                       struct dv_arena *arena,
                       struct dv_bridge_event *ret)
 {
     struct dv_error err = DV_ERROR_INIT;
-    DV_AUTO(dv_json) object = NULL;
+    struct line line;
     ret->type = DV_BRIDGE_NOTHING;
-    int r = dv_json_parse(line.data, line.len, &object, &err);
-    if (r == 0)
-        r = take_object(client, object, arena, ret, &err);
-    if (r < 0) {
-        const char *id = dv_json_text(dv_json_get(object, "id"));
-        send_error(client, id && strlen(id) <= 64 ? id : "", &err);
-    }
+    int r = line_read(text, arena, &line, &err);
+    if (r == 0 && line.type == LINE_REQUEST)
+        r = take_request(l, client, line.request, arena, ret, &err);
+    else if (r == 0 && line.type == LINE_WATCH)
+        client->wants_twin = line.watch->twin;
+    if (r < 0)
+        send_error(client, line.id, &err);
     return ret->type != DV_BRIDGE_NOTHING;
 }
 
@@ -212,15 +225,16 @@ static bool take_lines(struct local *l, struct dv_arena *arena, struct dv_bridge
         struct dv_str line;
         bool is_too_long = false;
         while (!client->is_dead && client_line(client, &line, &is_too_long)) {
-            if (take_line(client, line, arena, ret))
+            if (take_line(l, client, line, arena, ret))
                 return true;
         }
         if (is_too_long && !client->is_dead) {
             struct dv_error err = DV_ERROR_INIT;
             dv_error_set(&err, DV_ERR_LIMIT, "a line is longer than %u bytes", DV_LOCAL_LINE_MAX);
             send_error(client, "", &err);
-            client->is_dead = true;
+            client_end(client);
         }
+        client_settle(client);
     }
     return false;
 }
@@ -290,7 +304,7 @@ static void look_at_sockets(struct local *l)
         if (events[i].events & EPOLLIN)
             client_read(client);
         else if (events[i].events & (EPOLLHUP | EPOLLERR))
-            client->is_dead = true;
+            client_end(client);
         if (!client->is_dead)
             watch(l, client, EPOLL_CTL_MOD);
     }
@@ -347,9 +361,10 @@ reply(struct dv_bridge *bridge, const struct dv_command_reply *from, struct dv_e
         line.error = from->error_text;
         line.class = (char *)dv_error_name(dv_error_class_of(from->error_class));
     }
+    if (client->open)
+        client->open--;
     send_message(client, &dv_schema_local_reply, &line);
-    if (!client->is_dead)
-        watch(l, client, EPOLL_CTL_MOD);
+    look_after(l, client);
     return 0;
 }
 
@@ -361,11 +376,10 @@ static int twin(struct dv_bridge *bridge, const struct dv_twin_change *change, s
     l->sent[(l->sent_first + l->sent_count++) % SENT_MAX] = change->number;
     struct dv_local_twin line = {change->kind, change->feature, change->path, change->value, {}};
     for (struct client *client = l->clients; client; client = client->next) {
-        if (!client->wants_twin)
+        if (!client->wants_twin || client->is_dead)
             continue;
         send_message(client, &dv_schema_local_twin, &line);
-        if (!client->is_dead)
-            watch(l, client, EPOLL_CTL_MOD);
+        look_after(l, client);
     }
     return 0;
 }
@@ -375,18 +389,18 @@ static int
 outbox(struct dv_bridge *bridge, const struct dv_outbox_message *message, struct dv_error *err)
 {
     struct local *l = (struct local *)bridge;
-    if (strcmp(message->feature, DAVIT_FEATURE) != 0 || !message->value)
+    if (strcmp(message->feature, DAVIT_FEATURE) != 0 || !message->value || message->value[0] != '{')
         return 0;
     DV_AUTO_IN_PLACE(dv_buf) line = DV_BUF_INIT(DV_LOCAL_LINE_MAX);
-    int r = dv_buf_printf(&line, err, "{\"" KIND_KEY "\":\"local_trace\",%s", message->value + 1);
+    int r =
+        dv_buf_printf(&line, err, "{\"" LINE_KIND_KEY "\":\"local_trace\",%s", message->value + 1);
     if (r < 0)
         return r;
     for (struct client *client = l->clients; client; client = client->next) {
-        if (!client->wants_trace)
+        if (!client->wants_trace || client->is_dead)
             continue;
         client_send(client, line.data, line.len);
-        if (!client->is_dead)
-            watch(l, client, EPOLL_CTL_MOD);
+        look_after(l, client);
     }
     return 0;
 }
@@ -428,9 +442,15 @@ static int make_way(const struct sockaddr_un *address, struct dv_error *err)
     if (!S_ISSOCK(info.st_mode))
         return dv_error_set(err, DV_ERR_BUSY, "'%s' is in the place of the socket",
                             address->sun_path);
-    dv_autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
+    /* Of a daemon that is stuck the queue may be full: EAGAIN instead of waiting. */
+    dv_autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "make a socket");
+    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
         return dv_error_set(err, DV_ERR_BUSY, "another daemon listens on '%s'", address->sun_path);
+    if (errno != ECONNREFUSED && errno != ENOENT)
+        return dv_error_sys(err, DV_ERR_BUSY, errno, "'%s' is somebody else's socket",
+                            address->sun_path);
     if (unlink(address->sun_path) < 0 && errno != ENOENT)
         return dv_error_sys(err, DV_ERR_IO, errno, "remove the old socket '%s'", address->sun_path);
     return 0;

@@ -4,6 +4,7 @@
 #include "tests/support/bridge_session.h"
 
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,8 +76,19 @@ static struct dv_scenario_seen expect_seen(struct session *session, enum dv_scen
     return seen;
 }
 
-/* Up, with one feature published, taking commands. */
-static void come_up(struct session *session)
+/* What a direct peer has sent is there already: it may have to be taken first. */
+static void take_what_is_there(struct session *session)
+{
+    struct dv_bridge *bridge = session->test.bridge;
+    struct pollfd wait = {.fd = bridge->ops->fd(bridge), .events = POLLIN};
+    while (poll(&wait, 1, 0) == 1) {
+        struct dv_bridge_event event = dv_test_session_next(&session->test, 0);
+        cr_assert_neq(event.type, DV_BRIDGE_COMMAND, "a command that nobody expects");
+    }
+}
+
+/* One feature is published, commands are taken. */
+static void get_ready(struct session *session)
 {
     struct dv_bridge *bridge = session->test.bridge;
     struct dv_error err = DV_ERROR_INIT;
@@ -84,7 +96,8 @@ static void come_up(struct session *session)
                                     .feature = "Factory",
                                     .definition = "x:Factory:1.0.0",
                                     .number = 1};
-    dv_test_session_expect_link(&session->test, DV_LINK_UP);
+    if (session->side->is_direct)
+        take_what_is_there(session);
     cr_assert_eq(bridge->ops->twin(bridge, &change, &err), 0, "%s", err.text);
     const struct dv_twin_sent *sent = expect_sent(session);
     cr_assert_eq(sent->number, 1);
@@ -92,6 +105,12 @@ static void come_up(struct session *session)
     struct dv_scenario_seen seen = expect_seen(session, DV_SEEN_TWIN);
     cr_assert_str_eq(seen.feature, "Factory");
     cr_assert_eq(bridge->ops->features_ready(bridge, &err), 0, "%s", err.text);
+}
+
+static void come_up(struct session *session)
+{
+    dv_test_session_expect_link(&session->test, DV_LINK_UP);
+    get_ready(session);
 }
 
 static void begin_up(struct session *session, const struct dv_scenario_side *side, unsigned limit)
@@ -146,7 +165,10 @@ void dv_scenario_command_is_answered(const struct dv_scenario_side *side)
     cr_expect_str_eq(command->operation, "create");
     cr_expect_str_eq(command->args, "{\"n\":1}");
     cr_expect(command->wants_reply);
-    cr_expect_gt(command->sequence, 0, "a command is journaled before it is handed out");
+    if (side->is_direct)
+        cr_expect_eq(command->sequence, 0, "nothing is journaled");
+    else
+        cr_expect_gt(command->sequence, 0, "a command is journaled before it is handed out");
     reply(&session, command, (struct dv_command_reply){.status = 200, .value = "\"id\""});
     struct dv_scenario_seen seen = expect_seen(&session, DV_SEEN_REPLY);
     cr_expect_str_eq(seen.id, "a");
@@ -175,7 +197,11 @@ void dv_scenario_one_way_command_is_not_answered(const struct dv_scenario_side *
     open_the_way(&session);
     send(&session, (struct dv_scenario_command){.id = "quiet", .wants_reply = false});
     const struct dv_command *command = expect_command(&session);
-    cr_expect_not(command->wants_reply);
+    cr_expect_eq(command->wants_reply, side->is_direct);
+    if (side->is_direct) {
+        reply(&session, command, (struct dv_command_reply){.status = 204});
+        expect_reply(&session, "quiet", 204, "");
+    }
     send(&session, (struct dv_scenario_command){.id = "loud", .wants_reply = true});
     command = expect_command(&session);
     reply(&session, command, (struct dv_command_reply){.status = 204});
@@ -213,7 +239,10 @@ void dv_scenario_commands_over_the_limit_are_answered_busy(const struct dv_scena
     }
     cr_expect_eq(busy + taken, 6, "each is taken or refused: %d busy, %d taken", busy, taken);
     cr_expect_geq(taken, 2);
-    cr_expect_geq(busy, 1);
+    if (side->is_direct)
+        cr_expect_eq(busy, 0, "what is not taken yet waits at the sender");
+    else
+        cr_expect_geq(busy, 1);
     end(&session);
 }
 
@@ -225,7 +254,13 @@ void dv_scenario_command_that_is_not_durable_is_answered_with_an_error(
     open_the_way(&session);
     session.test.is_journal_broken = true;
     send(&session, (struct dv_scenario_command){.id = "lost", .wants_reply = true});
-    expect_reply(&session, "lost", 500, "messages:execution.failed");
+    if (side->is_direct) {
+        const struct dv_command *taken = expect_command(&session);
+        reply(&session, taken, (struct dv_command_reply){.status = 204});
+        expect_reply(&session, "lost", 204, "");
+    } else {
+        expect_reply(&session, "lost", 500, "messages:execution.failed");
+    }
     session.test.is_journal_broken = false;
     send(&session, (struct dv_scenario_command){.id = "kept", .wants_reply = true});
     const struct dv_command *command = expect_command(&session);
@@ -247,9 +282,15 @@ void dv_scenario_repeat_has_the_same_key(const struct dv_scenario_side *side)
     twice.args = "{\"a\":2}";
     send(&session, twice);
     const struct dv_command *third = expect_command(&session);
-    cr_assert_not_null(first->repeat_key);
-    cr_expect_str_eq(first->repeat_key, second->repeat_key);
-    cr_expect_str_neq(first->repeat_key, third->repeat_key);
+    if (side->is_direct) {
+        cr_expect_null(first->repeat_key, "whoever asks twice means it");
+        cr_expect_null(second->repeat_key);
+        cr_expect_str_eq(third->args, twice.args);
+    } else {
+        cr_assert_not_null(first->repeat_key);
+        cr_expect_str_eq(first->repeat_key, second->repeat_key);
+        cr_expect_str_neq(first->repeat_key, third->repeat_key);
+    }
     reply(&session, first, (struct dv_command_reply){.status = 204});
     reply(&session, second, (struct dv_command_reply){.status = 204});
     expect_reply(&session, "twice", 204, "");
@@ -280,7 +321,7 @@ void dv_scenario_noise_has_no_effect(const struct dv_scenario_side *side)
     side->send_noise(side->ctx);
     send(&session, (struct dv_scenario_command){.id = "good", .wants_reply = true});
     const struct dv_command *command = expect_command(&session);
-    cr_expect_eq(session.test.kept_count, before + 1, "noise is not journaled");
+    cr_expect_eq(session.test.kept_count, before + !side->is_direct, "noise is not journaled");
     reply(&session, command, (struct dv_command_reply){.status = 204});
     expect_reply(&session, "good", 204, "");
     end(&session);
@@ -325,7 +366,14 @@ void dv_scenario_live_message_is_sent(const struct dv_scenario_side *side)
         .feature = "Metrics", .subject = "data", .value = "{\"timestamp\":1}"};
     cr_assert_eq(session.test.bridge->ops->outbox(session.test.bridge, &message, &err), 0, "%s",
                  err.text);
-    struct dv_scenario_seen seen = expect_seen(&session, DV_SEEN_OUTBOX);
+    struct dv_scenario_seen seen;
+    if (side->is_direct) {
+        /* Its only live messages are the daemon's own. */
+        cr_expect_not(see_within(&session, 200, &seen));
+        end(&session);
+        return;
+    }
+    seen = expect_seen(&session, DV_SEEN_OUTBOX);
     cr_expect_str_eq(seen.feature, "Metrics");
     cr_expect_str_eq(seen.path, "data");
     cr_expect_str_eq(seen.value, "{\"timestamp\":1}");
@@ -338,8 +386,18 @@ void dv_scenario_nothing_is_sent_without_a_link(const struct dv_scenario_side *s
     struct dv_error err = DV_ERROR_INIT;
     side->cut(side->ctx);
     begin(&session, side, NO_LIMIT);
-    dv_test_session_expect_link(&session.test, DV_LINK_DOWN);
     struct dv_twin_change change = {.kind = DV_TWIN_FEATURE, .feature = "F", .number = 1};
+    if (side->is_direct) {
+        struct dv_bridge *bridge = session.test.bridge;
+        dv_test_session_expect_link(&session.test, DV_LINK_UP);
+        cr_expect_eq(bridge->ops->twin(bridge, &change, &err), 0, "%s", err.text);
+        cr_expect_eq(expect_sent(&session)->number, 1, "nobody listens, nobody misses it");
+        side->restore(side->ctx);
+        get_ready(&session);
+        end(&session);
+        return;
+    }
+    dv_test_session_expect_link(&session.test, DV_LINK_DOWN);
     cr_expect_eq(session.test.bridge->ops->twin(session.test.bridge, &change, &err),
                  -DV_ERR_UNAVAILABLE);
     side->restore(side->ctx);
@@ -353,10 +411,16 @@ void dv_scenario_link_comes_back(const struct dv_scenario_side *side)
     begin_up(&session, side, NO_LIMIT);
     open_the_way(&session);
     side->cut(side->ctx);
-    const struct dv_link_changed *link = dv_test_session_expect_link(&session.test, DV_LINK_DOWN);
-    cr_expect_not_null(link->note, "people are told why");
-    side->restore(side->ctx);
-    come_up(&session);
+    if (side->is_direct) {
+        side->restore(side->ctx);
+        get_ready(&session);
+    } else {
+        const struct dv_link_changed *link =
+            dv_test_session_expect_link(&session.test, DV_LINK_DOWN);
+        cr_expect_not_null(link->note, "people are told why");
+        side->restore(side->ctx);
+        come_up(&session);
+    }
     open_the_way(&session);
     send(&session, (struct dv_scenario_command){.id = "again", .wants_reply = true});
     const struct dv_command *command = expect_command(&session);
@@ -365,8 +429,36 @@ void dv_scenario_link_comes_back(const struct dv_scenario_side *side)
     end(&session);
 }
 
+/* A direct sender has seen its connection end and asks again. */
+static void ask_again_after_a_restart(const struct dv_scenario_side *side)
+{
+    struct session first = {0}, second = {0};
+    struct dv_scenario_command kept = {.id = "kept", .args = "[1]", .wants_reply = true};
+    begin_up(&first, side, NO_LIMIT);
+    send(&first, kept);
+    expect_command(&first);
+    dv_test_session_stop(&first.test);
+
+    begin(&second, side, NO_LIMIT);
+    side->restore(side->ctx);
+    come_up(&second);
+    struct dv_scenario_seen seen;
+    cr_expect_not(see_within(&second, 100, &seen), "nobody answers what was asked before");
+    send(&second, kept);
+    const struct dv_command *command = expect_command(&second);
+    cr_expect_str_eq(command->args, "[1]");
+    reply(&second, command, (struct dv_command_reply){.status = 204});
+    expect_reply(&second, "kept", 204, "");
+    end(&first);
+    end(&second);
+}
+
 void dv_scenario_command_is_replayed_after_a_restart(const struct dv_scenario_side *side)
 {
+    if (side->is_direct) {
+        ask_again_after_a_restart(side);
+        return;
+    }
     struct session first = {0}, second = {0};
     struct dv_error err = DV_ERROR_INIT;
     begin_up(&first, side, NO_LIMIT);

@@ -8,6 +8,12 @@
  *   DV_BRIDGE_SCENARIOS(SCENARIO)
  *
  * The scenarios run in one thread: they call the bridge, and look at the other side through take().
+ *
+ * There are two kinds of bridges. A queued one has somebody in between (a broker), who forgets a
+ * message when it is acknowledged and may lose sight of us. To a direct one each sender is
+ * connected itself: it sees its connection end and asks again. So nothing is journaled or refused
+ * for want of room, every command is answered, and the link is always up. Where that makes a
+ * difference the scenario says what each kind must do.
  */
 #include "bridge/bridge.h"
 
@@ -44,6 +50,7 @@ struct dv_scenario_seen {
 struct dv_scenario_side {
     void *ctx;
     const struct dv_bridge_ops *ops;
+    bool is_direct;
     /* Configuration of a bridge that finds this side; it takes `max_waiting` commands before they
      * are handed out. Alive until the side ends. */
     const void *(*config)(void *ctx, unsigned max_waiting);
