@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/spawn.h"
 #include "base/str.h"
+#include "runtime/oci/driver.h"
 #include "runtime/oci/etc.h"
 #include "runtime/oci/mount.h"
 #include "runtime/oci/rootfs.h"
@@ -153,7 +154,7 @@ static int write_etc(struct work *w, struct dv_error *err)
         r = dv_oci_etc_hosts(w->host_name, spec->domain_name, NULL, &spec->extra_hosts, &out, err);
     }
     if (r == 0)
-        r = place_write(w->place.run, "hosts", out.data, out.len, err);
+        r = place_write(w->place.run, "hosts", 0644, out.data, out.len, err);
     dv_buf_clear(&host);
     dv_buf_clear(&out);
     if (r == 0)
@@ -163,11 +164,11 @@ static int write_etc(struct work *w, struct dv_error *err)
     else if (r == 0)
         r = dv_oci_etc_resolv((struct dv_str){host.data, host.len}, &out, err);
     if (r == 0)
-        r = place_write(w->place.run, "resolv.conf", out.data, out.len, err);
+        r = place_write(w->place.run, "resolv.conf", 0644, out.data, out.len, err);
     dv_buf_clear(&out);
     if (r == 0)
         r = dv_oci_etc_hostname(w->host_name, &out, err);
-    return r < 0 ? r : place_write(w->place.run, "hostname", out.data, out.len, err);
+    return r < 0 ? r : place_write(w->place.run, "hostname", 0644, out.data, out.len, err);
 }
 
 static int write_bundle(struct work *w, struct dv_error *err)
@@ -193,7 +194,8 @@ static int write_bundle(struct work *w, struct dv_error *err)
     };
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_OCI_SPEC_BYTES_MAX);
     r = dv_oci_spec_write(&input, &text, err);
-    return r < 0 ? r : place_write(w->place.bundle, "config.json", text.data, text.len, err);
+    /* Its environment may hold what only the container is to know. */
+    return r < 0 ? r : place_write(w->place.bundle, "config.json", 0600, text.data, text.len, err);
 }
 
 /* -- the log -------------------------------------------------------------------------------- */
@@ -211,6 +213,10 @@ static int log_of(struct work *w, struct dv_launch_log *ret, struct dv_error *er
     if (log->type == DV_LOG_TYPE_NONE)
         return 0;
     if (log->root_dir) {
+        if (strlen(log->root_dir) > DV_OCI_DIR_MAX)
+            return dv_error_set(err, DV_ERR_LIMIT,
+                                "config.log.rootDir: it has more than %u characters",
+                                DV_OCI_DIR_MAX);
         snprintf(w->log, sizeof(w->log), "%s/%s", log->root_dir, w->record->id);
         int r = dv_dir_make(w->log, 0755, err);
         if (r < 0)
@@ -256,12 +262,40 @@ launch(struct work *w, int timeout_ms, struct dv_runtime_created *ret, struct dv
         return r;
     if (driver->result.pid <= 0)
         return dv_error_set(err, DV_ERR_FAILED, "the runtime wrote no pid file");
+    r = place_write_init(&w->place, driver->result.pid, driver->result.start_ticks, err);
+    if (r < 0)
+        return r;
     *ret = (struct dv_runtime_created){
         .pid = driver->result.pid,
         .start_ticks = driver->result.start_ticks,
-        .stop_signal = w->image.stop_signal ? (char *)w->image.stop_signal : NULL,
+        .stop_signal = (char *)w->image.stop_signal,
     };
-    return place_write_init(&w->place, ret->pid, ret->start_ticks, err);
+    return 0;
+}
+
+/* Layers are named by letters and digits: anything else would lead out of their folder, or be read
+ * as something else in the options of the mount. */
+static bool is_layer_name(const char *name)
+{
+    static const char allowed[] = "0123456789abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
+    return name[0] && name[strspn(name, allowed)] == '\0';
+}
+
+static int take_layers(struct work *w, struct dv_error *err)
+{
+    const struct dv_texts *layers = &w->record->layers;
+    if (layers->count == 0)
+        return dv_error_set(err, DV_ERR_CORRUPT, "its record names no layer of an image");
+    if (layers->count > LAYERS_MAX)
+        return dv_error_set(err, DV_ERR_LIMIT, "its image has more than %d layers", LAYERS_MAX);
+    for (size_t i = 0; i < layers->count; i++) {
+        if (!is_layer_name(layers->items[i]))
+            return dv_error_set(err, DV_ERR_CORRUPT, "its record names '%.64s', which is no layer",
+                                layers->items[i]);
+        w->lower[i] = layers->items[i];
+    }
+    return 0;
 }
 
 static int fill_paths(struct work *w, struct dv_error *err)
@@ -272,10 +306,9 @@ static int fill_paths(struct work *w, struct dv_error *err)
     int r = place_of(driver->home_dir, driver->run_dir, record->id, &w->place, err);
     if (r < 0)
         return r;
-    if (record->layers.count > LAYERS_MAX)
-        return dv_error_set(err, DV_ERR_LIMIT, "its image has more than %d layers", LAYERS_MAX);
-    for (size_t i = 0; i < record->layers.count; i++)
-        w->lower[i] = record->layers.items[i];
+    r = take_layers(w, err);
+    if (r < 0)
+        return r;
     snprintf(w->layers_dir, sizeof(w->layers_dir), "%s/layers", driver->home_dir);
     place_join(w->upper, w->place.data, "upper");
     place_join(w->work_dir, w->place.data, "work");

@@ -129,8 +129,9 @@ static int delete_in_runtime(struct driver *driver,
     const char *const arguments[] = {"delete", "--force", id, NULL};
     struct call call = {driver->launcher, &driver->result, driver->runtime, driver->root, NULL};
     int r = call_runtime(&call, &what, arguments, err);
-    if (r == -DV_ERR_FAILED) {
-        /* A state that a crash left half written cannot be deleted by the runtime itself. */
+    if (r == -DV_ERR_FAILED || r == -DV_ERR_TIMED_OUT) {
+        /* A state that a crash left half written cannot be deleted by the runtime itself, nor one
+         * whose hook never ends. Its processes are dead: what is left is this folder. */
         dv_error_clear(err);
         r = dv_tree_remove(place->state, err);
     }
@@ -252,6 +253,12 @@ int dv_oci_new(const struct dv_oci_options *options,
                struct dv_runtime **ret,
                struct dv_error *err)
 {
+    const char *const folders[] = {options->home_dir, options->run_dir,
+                                   (*launcher)->mount_root(*launcher)};
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+        if (strlen(folders[i]) > DV_OCI_DIR_MAX)
+            return dv_error_set(err, DV_ERR_LIMIT, "'%.64s...' has more than %u characters",
+                                folders[i], DV_OCI_DIR_MAX);
     struct driver *driver = calloc(1, sizeof(*driver));
     if (!driver)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a container driver");

@@ -16,6 +16,8 @@
 
 #include <stdint.h>
 
+#define DV_OCI_DIR_MAX 3500U /* bytes of a folder below which a path is made */
+
 struct dv_oci_options {
     const char *home_dir;
     const char *run_dir;
@@ -26,7 +28,7 @@ struct dv_oci_options {
     const struct dv_clock *clock;
 };
 
-/* Copies the texts; takes *launcher on success. */
+/* Copies the texts; takes *launcher on success. LIMIT if a folder is too long. */
 __attribute__((warn_unused_result)) int dv_oci_new(const struct dv_oci_options *options,
                                                    struct dv_launcher **launcher,
                                                    struct dv_runtime **ret,

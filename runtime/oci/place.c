@@ -36,18 +36,22 @@ int place_of(const char *home_dir,
 }
 
 /* These files are on a tmpfs: nothing to sync, but never seen half written. */
-int place_write(
-    const char *folder, const char *name, const void *bytes, size_t len, struct dv_error *err)
+int place_write(const char *folder,
+                const char *name,
+                mode_t mode,
+                const void *bytes,
+                size_t len,
+                struct dv_error *err)
 {
     char path[PATH_MAX];
     char aside[PATH_MAX + 8];
     place_join(path, folder, name);
     snprintf(aside, sizeof(aside), "%s.new", path);
-    dv_autoclose int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+    dv_autoclose int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0)
         return dv_error_sys(err, DV_ERR_IO, errno, "create '%s'", aside);
     ssize_t wrote = write(fd, bytes, len);
-    if (wrote < 0 || (size_t)wrote != len || rename(aside, path) < 0) {
+    if (wrote < 0 || (size_t)wrote != len || fchmod(fd, mode) < 0 || rename(aside, path) < 0) {
         int saved = wrote >= 0 && (size_t)wrote != len ? ENOSPC : errno;
         (void)unlink(aside);
         return dv_error_sys(err, DV_ERR_IO, saved, "write '%s'", path);
@@ -103,12 +107,12 @@ int place_write_init(const struct place *place, int64_t pid, int64_t ticks, stru
 {
     char text[64];
     int len = snprintf(text, sizeof(text), "%lld %lld", (long long)pid, (long long)ticks);
-    return place_write(place->run, "init", text, (size_t)len, err);
+    return place_write(place->run, "init", 0644, text, (size_t)len, err);
 }
 
 int place_write_started(const struct place *place, int64_t wall_ns, struct dv_error *err)
 {
     char text[32];
     int len = snprintf(text, sizeof(text), "%lld", (long long)wall_ns);
-    return place_write(place->run, "started", text, (size_t)len, err);
+    return place_write(place->run, "started", 0644, text, (size_t)len, err);
 }

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct place {
     char run[PATH_MAX];    /* <run_dir>/containers/<id> */
@@ -34,8 +35,13 @@ int place_of(const char *home_dir,
 /* `name` below `folder` into `path`; returns it. Cut texts lead to a path that does not exist. */
 char *place_join(char path[PATH_MAX], const char *folder, const char *name);
 
-int place_write(
-    const char *folder, const char *name, const void *bytes, size_t len, struct dv_error *err);
+/* The mode does not depend on the umask: users of the container read some of these files. */
+int place_write(const char *folder,
+                const char *name,
+                mode_t mode,
+                const void *bytes,
+                size_t len,
+                struct dv_error *err);
 
 /* False if there is no run that is known. */
 bool place_read_run(const struct place *place, struct run *ret);

@@ -64,7 +64,7 @@ static int write_spec(const char *folder,
     };
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_OCI_SPEC_BYTES_MAX);
     int r = dv_oci_spec_write(&input, &text, err);
-    return r < 0 ? r : place_write(folder, "config.json", text.data, text.len, err);
+    return r < 0 ? r : place_write(folder, "config.json", 0600, text.data, text.len, err);
 }
 
 /* The root file system is an overlay like any other: /run is often mounted without devices and
@@ -163,7 +163,7 @@ static void read_version(const char *path,
     char name[64];
     snprintf(text, size, "%s", slash ? slash + 1 : path);
     snprintf(name, sizeof(name), "davit-probe-%ld.version", (long)getpid());
-    if (place_write(run_dir, name, "", 0, NULL) < 0)
+    if (place_write(run_dir, name, 0600, "", 0, NULL) < 0)
         return;
     place_join(file, run_dir, name);
     struct dv_launch what = {

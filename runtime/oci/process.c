@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/oci/process.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define SEARCH_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -13,18 +14,58 @@ int dv_oci_process_args(const struct dv_container_spec *spec,
                         struct dv_error *err)
 {
     const struct dv_texts *cmd = spec->cmd.count > 0 ? &spec->cmd : &image->cmd;
-    size_t count = image->entrypoint.count + cmd->count;
+    /* One empty text is how builders take back the entry point of the image they started from. */
+    bool is_taken_back = image->entrypoint.count == 1 && !image->entrypoint.items[0][0];
+    size_t entrypoint_count = is_taken_back ? 0 : image->entrypoint.count;
+    size_t count = entrypoint_count + cmd->count;
     if (count == 0)
         return dv_error_set(err, DV_ERR_INVALID,
                             "the image names no program to run; give one in config.cmd");
     struct dv_texts args = {.items = dv_arena_array(arena, count, sizeof(*args.items))};
     if (!args.items)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "cannot keep the arguments of a container");
-    for (size_t i = 0; i < image->entrypoint.count; i++)
+    for (size_t i = 0; i < entrypoint_count; i++)
         args.items[args.count++] = image->entrypoint.items[i];
     for (size_t i = 0; i < cmd->count; i++)
         args.items[args.count++] = cmd->items[i];
+    if (!args.items[0][0] && entrypoint_count)
+        return dv_error_set(err, DV_ERR_INVALID,
+                            "the entry point of the image begins with an empty text, which names "
+                            "no program");
+    if (!args.items[0][0])
+        return dv_error_set(err, DV_ERR_INVALID,
+                            "the command begins with an empty text, which names no program; give "
+                            "one in config.cmd");
     *ret = args;
+    return 0;
+}
+
+int dv_oci_process_cwd(const struct dv_oci_image *image,
+                       struct dv_arena *arena,
+                       const char **ret,
+                       struct dv_error *err)
+{
+    const char *rest = image->working_dir ? image->working_dir : "";
+    char *path = dv_arena_alloc(arena, strlen(rest) + 2);
+    size_t len = 0;
+    if (!path)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "cannot keep the working directory");
+    while (*(rest += strspn(rest, "/"))) {
+        size_t part = strcspn(rest, "/");
+        if (part == 2 && strncmp(rest, "..", 2) == 0) {
+            while (len > 0 && path[--len] != '/')
+                ;
+        } else if (part != 1 || rest[0] != '.') {
+            path[len++] = '/';
+            memcpy(path + len, rest, part);
+            len += part;
+        }
+        rest += part;
+    }
+    if (len == 0)
+        path[len++] = '/';
+    path[len] = '\0';
+    *ret = path;
     return 0;
 }
 
@@ -44,6 +85,8 @@ static char **find(const struct dv_texts *env, const char *variable)
 
 static void set(struct dv_texts *env, char *variable)
 {
+    if (variable[0] == '=' || !variable[0])
+        return; /* a value without a name, which no runtime takes */
     char **old = find(env, variable);
     if (variable[name_length(variable)] == '=') {
         *(old ? old : &env->items[env->count++]) = variable;

@@ -5,6 +5,7 @@
 #include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -14,22 +15,37 @@
 #define OPAQUE_XATTR "trusted.overlay.opaque"
 #define READ_STEP    4096U
 #define NAME_MAX_LEN 255U
+#define LOOKUPS_MAX  16U
 
-/* Opens below `layer` as if it were the root directory; -errno. */
+/* Opens below `layer` as if it were the root directory; -errno. The kernel gives up a lookup with
+ * ".." when anything was renamed meanwhile. */
 static int open_below(int layer, const char *path, uint64_t flags)
 {
     struct open_how how = {
         .flags = flags | O_CLOEXEC,
         .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
     };
-    int fd = (int)syscall(SYS_openat2, layer, path, &how, sizeof(how));
+    int fd = -1;
+    for (unsigned i = 0; i < LOOKUPS_MAX; i++) {
+        fd = (int)syscall(SYS_openat2, layer, path, &how, sizeof(how));
+        if (fd >= 0 || errno != EAGAIN)
+            break;
+    }
     return fd < 0 ? -errno : fd;
+}
+
+/* Nothing is there, or a link that leads nowhere. Any other failure is one of this machine. */
+static bool is_absent(int negative_errno)
+{
+    return negative_errno == -ENOENT || negative_errno == -ENOTDIR || negative_errno == -ELOOP ||
+           negative_errno == -ENAMETOOLONG;
 }
 
 enum found {
     FOUND_NOTHING, /* look in the next layer */
     FOUND_FILE,
-    FOUND_END, /* it is hidden from here on */
+    FOUND_END,   /* it is hidden from here on */
+    FOUND_ERROR, /* errno */
 };
 
 static bool is_whiteout(const struct stat *st)
@@ -62,14 +78,22 @@ static bool hides_lower(int layer, const char *path)
     return false;
 }
 
+/* What is at `path` was chosen by the image or by a program in the container, and opening a device
+ * already acts on it (a watchdog starts), a FIFO waits: only what was seen to be a regular file is
+ * opened for reading, by its descriptor. */
 static enum found look(int layer, const char *path, int *ret_fd)
 {
-    /* Without NONBLOCK a FIFO would make the open wait. */
-    dv_autoclose int fd = open_below(layer, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    char self[32];
     struct stat st;
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
-        *ret_fd = dv_steal_fd(&fd);
-        return FOUND_FILE;
+    dv_autoclose int seen = open_below(layer, path, O_PATH);
+    if (seen < 0 && !is_absent(seen)) {
+        errno = -seen;
+        return FOUND_ERROR;
+    }
+    if (seen >= 0 && fstat(seen, &st) == 0 && S_ISREG(st.st_mode)) {
+        snprintf(self, sizeof(self), "/proc/self/fd/%d", seen);
+        *ret_fd = open(self, O_RDONLY | O_CLOEXEC);
+        return *ret_fd < 0 ? FOUND_ERROR : FOUND_FILE;
     }
     dv_autoclose int entry = open_below(layer, path, O_PATH | O_NOFOLLOW);
     if (entry >= 0 && fstat(entry, &st) == 0)
@@ -120,6 +144,9 @@ int dv_oci_rootfs_read(const struct dv_launch_rootfs *rootfs,
         int found_fd = -1;
         enum found found = layer < 0 ? FOUND_NOTHING : look(layer, path, &found_fd);
         dv_autoclose int fd = found_fd;
+        if (found == FOUND_ERROR)
+            return dv_error_sys(err, DV_ERR_IO, errno, "cannot open /%s in the layer %s", path,
+                                name);
         if (found == FOUND_FILE)
             return read_all(fd, path, out, err);
         if (found == FOUND_END)

@@ -81,16 +81,14 @@ static int write_process(struct dv_json_writer *w,
     const struct dv_container_spec *spec = in->record->spec;
     struct dv_texts args;
     struct dv_texts env;
+    const char *cwd;
     int r = dv_oci_process_args(spec, in->image, arena, &args, err);
     if (r == 0)
         r = dv_oci_process_env(spec, in->image, in->host_name, arena, &env, err);
+    if (r == 0)
+        r = dv_oci_process_cwd(in->image, arena, &cwd, err);
     if (r < 0)
         return r;
-    const char *cwd = in->image->working_dir ? in->image->working_dir : "/";
-    if (cwd[0] != '/')
-        cwd = dv_arena_printf(arena, "/%s", cwd);
-    if (!cwd)
-        return dv_error_set(err, DV_ERR_NO_MEMORY, "cannot keep the working directory");
 
     dv_jw_key(w, "process");
     dv_jw_object(w);

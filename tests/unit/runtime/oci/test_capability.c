@@ -78,3 +78,17 @@ Test(oci_capability, those_of_this_process_are_known)
     cr_assert_eq(available & ~ALL, 0);
     cr_assert_neq(available, 0);
 }
+
+Test(oci_capability, every_name_is_read_back_and_nothing_else_is)
+{
+    static const char *const wrong[] = {"", "CAP_", "CAP_ALL", "NET_ADMIN ", "CAP_CAP_CHOWN", "12"};
+    unsigned number = 99;
+    for (unsigned i = 0; i < DV_OCI_CAPABILITIES; i++) {
+        cr_expect(dv_oci_capability_parse(dv_oci_capability_name(i), &number));
+        cr_expect_eq(number, i);
+        cr_expect(dv_oci_capability_parse(dv_oci_capability_name(i) + 4, &number));
+        cr_expect_eq(number, i);
+    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        cr_expect_not(dv_oci_capability_parse(wrong[i], &number), "'%s'", wrong[i]);
+}

@@ -71,3 +71,16 @@ Test(oci_etc, name_servers_that_cannot_be_reached_are_left_out)
         cr_expect_str_eq(out.data, rows[i].wanted);
     }
 }
+
+Test(oci_etc, host_name_is_one_line)
+{
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(4096);
+    cr_assert_eq(dv_oci_etc_hostname("web", &out, NULL), 0);
+    cr_assert_str_eq(out.data, "web\n");
+}
+
+Test(oci_etc, text_over_the_ceiling_is_a_limit)
+{
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(16);
+    cr_assert_eq(dv_oci_etc_hosts("web", NULL, NULL, &no_extra, &out, NULL), -DV_ERR_LIMIT);
+}

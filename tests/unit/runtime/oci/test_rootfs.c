@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -159,5 +160,80 @@ Test(oci_rootfs, opaque_folder_hides_lower_layers)
         rig_done(&rig);
     dv_need(is_set, "trusted attributes in /tmp");
     expect(&rig, 0, "");
+    rig_done(&rig);
+}
+
+/* Opening a device acts on it, so that alone must not happen; O_PATH does not count as opening. */
+Test(oci_rootfs, what_is_no_regular_file_is_not_even_opened)
+{
+    dv_need_root();
+    static const struct {
+        mode_t mode;
+        unsigned major;
+        unsigned minor;
+    } rows[] = {{S_IFIFO, 0, 0}, {S_IFCHR, 1, 3}, {S_IFBLK, 7, 0}};
+    struct rig rig;
+    char path[PATH_MAX];
+    char events[4096];
+    rig_init(&rig);
+    make_file(&rig, "base/etc/passwd", "base");
+    dv_autoclose int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    cr_assert_geq(watch, 0);
+    cr_assert_geq(inotify_add_watch(watch, at(&rig, "top/etc", path), IN_OPEN | IN_ONLYDIR), 0);
+    at(&rig, "top/etc/passwd", path);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        dv_need(mknod(path, rows[i].mode | 0600, makedev(rows[i].major, rows[i].minor)) == 0,
+                "the right to make device nodes");
+        expect(&rig, 0, "");
+        cr_expect_lt(read(watch, events, sizeof(events)), 0, "row %zu was opened", i);
+        cr_assert_eq(unlink(path), 0);
+    }
+    rig_done(&rig);
+}
+
+Test(oci_rootfs, parent_that_is_a_link_is_followed_inside_the_layer)
+{
+    struct rig rig;
+    char path[PATH_MAX];
+    rig_init(&rig);
+    make_folder(&rig, "base/private");
+    make_file(&rig, "base/private/passwd", "inside");
+    cr_assert_eq(rmdir(at(&rig, "base/etc", path)), 0);
+    cr_assert_eq(symlink("/private", path), 0);
+    expect(&rig, 1, "inside");
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(symlink("/proc/self/root/etc", path), 0);
+    expect(&rig, 0, "");
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(symlink("etc", path), 0); /* to itself */
+    expect(&rig, 0, "");
+    rig_done(&rig);
+}
+
+Test(oci_rootfs, file_without_end_is_read_up_to_the_ceiling)
+{
+    struct rig rig;
+    char path[PATH_MAX];
+    rig_init(&rig);
+    make_file(&rig, "base/etc/passwd", "x");
+    cr_assert_eq(truncate(at(&rig, "base/etc/passwd", path), 1LL << 40), 0);
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(1U << 20);
+    struct dv_error err = DV_ERROR_INIT;
+    cr_assert_eq(dv_oci_rootfs_read(&rig.rootfs, "etc/passwd", &out, &err), -DV_ERR_LIMIT);
+    cr_expect_not_null(strstr(err.text, "/etc/passwd"), "%s", err.text);
+    rig_done(&rig);
+}
+
+Test(oci_rootfs, layer_that_is_missing_is_named)
+{
+    struct rig rig;
+    char path[PATH_MAX];
+    rig_init(&rig);
+    cr_assert_eq(rmdir(at(&rig, "top/etc", path)), 0);
+    cr_assert_eq(rmdir(at(&rig, "top", path)), 0);
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(64);
+    struct dv_error err = DV_ERROR_INIT;
+    cr_assert_eq(dv_oci_rootfs_read(&rig.rootfs, "etc/passwd", &out, &err), -DV_ERR_IO);
+    cr_expect_not_null(strstr(err.text, "the layer top"), "%s", err.text);
     rig_done(&rig);
 }

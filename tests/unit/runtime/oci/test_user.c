@@ -63,13 +63,32 @@ Test(oci_user, texts_become_numbers)
 
 Test(oci_user, unknown_names_are_errors_that_say_so)
 {
-    static const char *const rows[] = {"nobody", "web:nobody", "broken", "4294967296", "-1"};
+    static const char *const rows[] = {
+        "nobody",
+        "web:nobody",
+        "broken",
+        "web:www:log",
+        "a:b:c:d",
+        "we",
+        "web ",
+        "-1",
+        "+1",
+        "0x0",
+        "2147483648", /* the runtimes take signed numbers of 32 bits */
+        "4294967295",
+        "4294967296",
+        "99999999999999999999",
+        "0:4294967295",
+        "../../etc/passwd",
+        "root\nroot",
+    };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         DV_AUTO(dv_arena) arena = dv_arena_new(1U << 16);
         struct dv_oci_user user;
         struct dv_error err = DV_ERROR_INIT;
         cr_expect_eq(dv_oci_user_resolve(rows[i], view(passwd), view(group), arena, &user, &err),
                      -DV_ERR_INVALID, "%s", rows[i]);
+        cr_expect_lt(strlen(err.text), 200U);
         cr_expect_not_null(strstr(err.text, "/etc/"), "%s", err.text);
     }
 }
@@ -98,4 +117,28 @@ Test(oci_user, more_groups_than_the_kernel_takes_are_refused)
     cr_assert_eq(
         dv_oci_user_resolve("web", view(passwd), (struct dv_str){many, used}, arena, &user, NULL),
         -DV_ERR_LIMIT);
+}
+
+Test(oci_user, long_name_does_not_flood_the_error)
+{
+    char name[10001];
+    memset(name, 'u', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    DV_AUTO(dv_arena) arena = dv_arena_new(1U << 16);
+    struct dv_oci_user user;
+    struct dv_error err = DV_ERROR_INIT;
+    cr_assert_eq(dv_oci_user_resolve(name, view(passwd), view(group), arena, &user, &err),
+                 -DV_ERR_INVALID);
+    cr_expect_lt(strlen(err.text), 200U);
+}
+
+Test(oci_user, bytes_that_are_no_lines_are_passed_over)
+{
+    static const char noise[] = "\0\0:::\n::::::::::::::::::\n\xff\xfe:x:1:1\nweb:x:8:9:\0:/:\n:\n";
+    DV_AUTO(dv_arena) arena = dv_arena_new(1U << 16);
+    struct dv_str file = {noise, sizeof(noise) - 1};
+    struct dv_oci_user user;
+    cr_assert_eq(dv_oci_user_resolve("web", file, file, arena, &user, NULL), 0);
+    cr_expect_eq(user.uid, 8U);
+    cr_expect_eq(user.gid, 9U);
 }
