@@ -102,6 +102,9 @@ static int make_folders(struct work *w, struct dv_error *err)
         if (r < 0)
             return r;
     }
+    /* Its mode is that of the root directory, whatever the umask is. */
+    if (w->is_layer_new && chmod(w->upper, 0755) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "open '%s' to all users", w->upper);
     return 0;
 }
 
@@ -262,6 +265,10 @@ launch(struct work *w, int timeout_ms, struct dv_runtime_created *ret, struct dv
         return r;
     if (driver->result.pid <= 0)
         return dv_error_set(err, DV_ERR_FAILED, "the runtime wrote no pid file");
+    /* Without its start time another process of that number would be taken for it. */
+    if (driver->result.start_ticks <= 0)
+        return dv_error_set(err, DV_ERR_FAILED, "its process %lld has ended already",
+                            (long long)driver->result.pid);
     r = place_write_init(&w->place, driver->result.pid, driver->result.start_ticks, err);
     if (r < 0)
         return r;

@@ -96,7 +96,8 @@ static int64_t time_of_create(const struct place *place)
 bool place_read_run(const struct place *place, struct run *ret)
 {
     *ret = (struct run){0};
-    if (!read_numbers(place, "init", &ret->pid, &ret->start_ticks) || ret->pid <= 0)
+    if (!read_numbers(place, "init", &ret->pid, &ret->start_ticks) || ret->pid <= 0 ||
+        ret->pid > INT32_MAX || ret->start_ticks <= 0)
         return false;
     if (!read_numbers(place, "started", &ret->started_ns, NULL) && is_past_start(place))
         ret->started_ns = time_of_create(place);

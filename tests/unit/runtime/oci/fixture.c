@@ -236,9 +236,12 @@ static int fake_launch(struct dv_launcher *base,
     bool is_good = answer->r == 0 && answer->exit_code == 0;
     if (strcmp(verb, "create") == 0 && !answer->leaves_nothing) {
         file_write(below(root, "%s/state.json", id), "{}");
+        file_write(below(root, "%s/exec.fifo", id), "");
         if (what->rootfs.target)
             make_folder(what->rootfs.target);
     }
+    if (strcmp(verb, "start") == 0 && is_good)
+        cr_assert_eq(unlink(below(root, "%s/exec.fifo", id)), 0);
     if (strcmp(verb, "delete") == 0 && is_good)
         cr_assert_eq(dv_tree_remove(below(root, "%s", id), NULL), 0);
     if (answer->act)

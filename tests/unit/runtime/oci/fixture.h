@@ -93,8 +93,8 @@ struct fake_launcher {
 };
 
 /* Calls without an answer succeed; a create then gives pid 0. Like a runtime, create makes
- * <root>/<id>/state.json and the mount point, even when it fails, and delete takes the former
- * away when it succeeds. */
+ * <root>/<id>/{state.json,exec.fifo} and the mount point, even when it fails; start takes the FIFO
+ * away, delete all of the state, when they succeed. */
 void fake_launcher_init(struct fake_launcher *launcher,
                         const char *mount_root,
                         const struct fake_answer *answers);

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The driver over a launcher that answers as told: what it asks of the runtime, and what it leaves
+ * when that fails. */
+#include "base/durable.h"
+#include "rig.h"
+#include "runtime/cgroup/cgroup.h"
+#include "runtime/oci/driver.h"
+#include "tests/support/needs.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static mode_t mode_of(const char *path)
+{
+    struct stat info;
+    cr_assert_eq(lstat(path, &info), 0, "%s", path);
+    return info.st_mode & 07777;
+}
+
+/* -- what is asked -------------------------------------------------------------------------- */
+
+Test(oci_create, runtime_gets_bundle_streams_and_root_file_system)
+{
+    const struct fake_answer answers[] = {{.verb = "create", .pid = GONE_PID, .start_ticks = 78},
+                                          {.verb = NULL}};
+    struct rig rig;
+    struct dv_runtime_created created;
+    rig_init(&rig, answers);
+    image_write(&rig.scratch, "{\"Cmd\":[\"/bin/sh\"],\"StopSignal\":\"SIGQUIT\"}");
+    rig.made.spec.open_stdin = true;
+    cr_assert_eq(rig_create(&rig, &created), 0, "%s", rig.err.text);
+    cr_expect_eq(created.pid, GONE_PID);
+    cr_expect_eq(created.start_ticks, 78);
+    cr_expect_str_eq(created.stop_signal, "SIGQUIT");
+    cr_assert_eq(rig.launcher.call_count, 1U);
+    const struct fake_call *call = &rig.launcher.calls[0];
+    char wanted[4096];
+    const char *run = below(rig.scratch.run, "containers/c1");
+    snprintf(wanted, sizeof(wanted),
+             "/usr/bin/fake-runc --root %s/runtime --log %s/runtime.log --log-format json create "
+             "--bundle %s/bundle --pid-file %s/pid c1",
+             rig.scratch.run, run, run, run);
+    cr_expect_str_eq(call->command, wanted);
+    snprintf(wanted, sizeof(wanted), "%s/stdin %s/stdout %s/stderr", run, run, run);
+    cr_expect_str_eq(call->stdio, wanted);
+    const char *data = below(rig.scratch.home, "containers/c1");
+    snprintf(wanted, sizeof(wanted), "%s/layers l1 %s/upper %s/work %s/c1", rig.scratch.home, data,
+             data, rig.scratch.mounts);
+    cr_expect_str_eq(call->rootfs, wanted);
+    cr_expect_eq(call->timeout_ms, TIMEOUT_MS);
+    rig_done(&rig);
+}
+
+Test(oci_create, log_is_where_and_how_the_description_says)
+{
+    static const struct {
+        struct dv_log_config log;
+        const char *path; /* below the scratch directory, NULL: none */
+        int64_t size;
+        int64_t files;
+        int64_t buffer;
+    } rows[] = {
+        {{.max_files = 2, .max_size = (char *)"1M"}, "home/containers/c1/json.log", 1 << 20, 2, 0},
+        {{.max_files = 0}, "home/containers/c1/json.log", 100 << 20, 1, 0},
+        {{.max_files = 3, .mode = DV_LOG_MODE_NON_BLOCKING, .max_buffer_size = (char *)"4K"},
+         "home/containers/c1/json.log",
+         100 << 20,
+         3,
+         4096},
+        {{.max_files = 3, .mode = DV_LOG_MODE_NON_BLOCKING},
+         "home/containers/c1/json.log",
+         100 << 20,
+         3,
+         1 << 20},
+        {{.max_files = 1, .root_dir = (char *)"logs/deep"},
+         "logs/deep/c1/json.log",
+         100 << 20,
+         1,
+         0},
+        {{.type = DV_LOG_TYPE_NONE, .max_files = 4}, NULL, 0, 0, 0},
+    };
+    const struct fake_answer answers[] = {{.verb = "create", .pid = GONE_PID, .start_ticks = 1},
+                                          {.verb = NULL}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct rig rig;
+        struct dv_runtime_created created;
+        rig_init(&rig, answers);
+        rig.made.log = rows[i].log;
+        if (rows[i].log.root_dir)
+            rig.made.log.root_dir = (char *)below(rig.scratch.base, "%s", rows[i].log.root_dir);
+        cr_assert_eq(rig_create(&rig, &created), 0, "%s", rig.err.text);
+        const struct fake_call *call = &rig.launcher.calls[0];
+        cr_expect_str_eq(call->log_path,
+                         rows[i].path ? below(rig.scratch.base, "%s", rows[i].path) : "");
+        cr_expect_eq(call->log.max_size_bytes, rows[i].size, "row %zu", i);
+        cr_expect_eq(call->log.max_files, rows[i].files, "row %zu", i);
+        cr_expect_eq(call->log.max_buffer_bytes, rows[i].buffer, "row %zu", i);
+        rig_done(&rig);
+    }
+}
+
+Test(oci_create, files_of_a_run_are_for_whom_they_are_meant)
+{
+    const struct fake_answer answers[] = {{.verb = "create", .pid = GONE_PID, .start_ticks = 1},
+                                          {.verb = NULL}};
+    static const struct {
+        const char *path;
+        mode_t mode;
+    } rows[] = {
+        {"run/containers/c1/bundle/config.json", 0600}, /* holds the environment */
+        {"run/containers/c1/hosts", 0644},
+        {"run/containers/c1/hostname", 0644},
+        {"run/containers/c1/resolv.conf", 0644},
+        {"run/containers/c1/stdout", 0600},
+        {"run/containers/c1/stderr", 0600},
+        {"home/containers/c1/upper", 0755}, /* becomes the root directory */
+    };
+    struct rig rig;
+    struct dv_runtime_created created;
+    struct stat info;
+    rig_init(&rig, answers);
+    image_write(&rig.scratch, "{\"Cmd\":[\"/bin/sh\"],\"User\":\"app\"}");
+    mode_t old = umask(0077);
+    int r = rig_create(&rig, &created);
+    umask(old);
+    cr_assert_eq(r, 0, "%s", rig.err.text);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        cr_expect_eq(mode_of(below(rig.scratch.base, "%s", rows[i].path)), rows[i].mode, "%s is %o",
+                     rows[i].path, mode_of(below(rig.scratch.base, "%s", rows[i].path)));
+    cr_assert_eq(stat(below(rig.scratch.run, "containers/c1/stdout"), &info), 0);
+    cr_expect(S_ISFIFO(info.st_mode));
+    cr_expect_eq(info.st_uid, 1000U);
+    cr_expect_eq(info.st_gid, 1001U);
+    cr_expect_not(is_there(below(rig.scratch.run, "containers/c1/stdin")));
+    dv_autofree char *name = file_text(below(rig.scratch.run, "containers/c1/hostname"));
+    cr_expect_str_eq(name, "c1-host\n");
+    rig_done(&rig);
+}
+
+/* -- an image that lies --------------------------------------------------------------------- */
+
+Test(oci_create, hostile_image_configuration_becomes_harmless)
+{
+    static const struct {
+        const char *config;
+        const char *path;
+        const char *wanted; /* text there, or items of a list */
+    } rows[] = {
+        {"{\"Cmd\":[\"sh\"],\"WorkingDir\":\"../../../../etc\"}", "process.cwd", "/etc"},
+        {"{\"Cmd\":[\"sh\"],\"WorkingDir\":\"work\"}", "process.cwd", "/work"},
+        {"{\"Cmd\":[\"sh\"],\"Env\":[\"=x\",\"B\",\"C=1\",\"PATH=/p\"]}", "process.env",
+         "PATH=/p C=1 HOSTNAME=c1-host"},
+        {"{\"Entrypoint\":[\"\"],\"Cmd\":[\"sh\"]}", "process.args", "sh"},
+        {"{\"Cmd\":[\"sh\"],\"ExposedPorts\":{\"80/../..\":{},\"\":5}}", "process.args", "sh"},
+    };
+    const struct fake_answer answers[] = {{.verb = "create", .pid = GONE_PID, .start_ticks = 1},
+                                          {.verb = NULL}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct rig rig;
+        struct dv_runtime_created created;
+        rig_init(&rig, answers);
+        image_write(&rig.scratch, rows[i].config);
+        cr_assert_eq(rig_create(&rig, &created), 0, "%s: %s", rows[i].config, rig.err.text);
+        dv_autofree char *text =
+            file_text(below(rig.scratch.run, "containers/c1/bundle/config.json"));
+        struct dv_json *parsed = NULL;
+        cr_assert_eq(dv_json_parse(text, strlen(text), &parsed, NULL), 0);
+        DV_AUTO(dv_json) root = parsed;
+        dv_autofree char *list = list_at(root, rows[i].path);
+        bool is_list = dv_json_is(at(root, rows[i].path), DV_JSON_ARRAY);
+        cr_expect_str_eq(is_list ? list : text_at(root, rows[i].path), rows[i].wanted);
+        rig_done(&rig);
+    }
+}
+
+Test(oci_create, image_that_cannot_run_is_refused_before_the_runtime_is_asked)
+{
+    static const struct {
+        const char *config;
+        enum dv_error_class class;
+        const char *says;
+    } rows[] = {
+        {"{}", DV_ERR_INVALID, "config.cmd"},
+        {"{\"Entrypoint\":[\"\",\"x\"]}", DV_ERR_INVALID, "entry point"},
+        {"{\"Cmd\":[\"sh\"],\"User\":\"a:b:c\"}", DV_ERR_INVALID, "'a'"},
+        {"{\"Cmd\":[\"sh\"],\"User\":\"app:b:c\"}", DV_ERR_INVALID, "'b:c'"},
+        {"{\"Cmd\":[\"sh\"],\"User\":\"4294967295\"}", DV_ERR_INVALID, "'4294967295'"},
+        {"{\"Cmd\":[\"sh\"],\"User\":\"-1\"}", DV_ERR_INVALID, "'-1'"},
+        {"{\"Cmd\":\"sh\"}", DV_ERR_CORRUPT, "Cmd"},
+        {"{\"Cmd\":[\"sh\"],\"Env\":{}}", DV_ERR_CORRUPT, "Env"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct rig rig;
+        struct dv_runtime_created created;
+        rig_init(&rig, NULL);
+        image_write(&rig.scratch, rows[i].config);
+        cr_expect_eq(rig_create(&rig, &created), -(int)rows[i].class, "%s", rows[i].config);
+        cr_expect_not_null(strstr(rig.err.text, rows[i].says), "%s", rig.err.text);
+        cr_expect_eq(rig.launcher.call_count, 0U);
+        expect_nothing(&rig, rows[i].config);
+        rig_done(&rig);
+    }
+}
+
+Test(oci_create, users_come_from_no_file_outside_the_image)
+{
+    struct rig rig;
+    struct dv_runtime_created created;
+    rig_init(&rig, NULL);
+    image_write(&rig.scratch, "{\"Cmd\":[\"sh\"],\"User\":\"outsider\"}");
+    file_write(below(rig.scratch.base, "passwd"), "outsider:x:0:0::/:\n");
+    const char *inside = below(rig.scratch.home, "layers/l1/etc/passwd");
+    cr_assert_eq(unlink(inside), 0);
+    cr_assert_eq(symlink(below(rig.scratch.base, "passwd"), inside), 0);
+    cr_expect_eq(rig_create(&rig, &created), -DV_ERR_INVALID, "%s", rig.err.text);
+    cr_assert_eq(unlink(inside), 0);
+    cr_assert_eq(symlink("../../../../passwd", inside), 0);
+    cr_expect_eq(rig_create(&rig, &created), -DV_ERR_INVALID, "%s", rig.err.text);
+    cr_assert_eq(unlink(inside), 0);
+    cr_assert_eq(mkfifo(inside, 0644), 0);
+    cr_expect_eq(rig_create(&rig, &created), -DV_ERR_INVALID, "%s", rig.err.text);
+    cr_assert_eq(unlink(inside), 0);
+    file_write(inside, "outsider:x:0:0::/:\n");
+    cr_assert_eq(truncate(inside, 1LL << 33), 0);
+    cr_expect_eq(rig_create(&rig, &created), -DV_ERR_LIMIT, "%s", rig.err.text);
+    expect_nothing(&rig, "no user");
+    rig_done(&rig);
+}
+
+Test(oci_create, record_that_names_no_image_is_refused)
+{
+    static const char *const ids[] = {NULL,
+                                      "",
+                                      "sha256:",
+                                      "sha256:../../../etc/passwd",
+                                      "sha512:" IMAGE_HEX,
+                                      "sha256:" IMAGE_HEX "0",
+                                      "sha256:00112233445566778899AABBCCDDEEFF00112233445566778899"
+                                      "aabbccddeeff"};
+    static const char *const layers[] = {
+        "", ".", "..", "../x", "/etc", "a/b", "a:b", "a,b", "a\\b", "l1 ", "l1,upperdir=/etc"};
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        struct rig rig;
+        struct dv_runtime_created created;
+        rig_init(&rig, NULL);
+        rig.made.record.image_id = (char *)ids[i];
+        cr_expect_eq(rig_create(&rig, &created), -DV_ERR_CORRUPT, "%s", ids[i]);
+        expect_nothing(&rig, "no image");
+        rig_done(&rig);
+    }
+    for (size_t i = 0; i < sizeof(layers) / sizeof(layers[0]); i++) {
+        struct rig rig;
+        struct dv_runtime_created created;
+        rig_init(&rig, NULL);
+        rig.made.layers[0] = (char *)layers[i];
+        cr_expect_eq(rig_create(&rig, &created), -DV_ERR_CORRUPT, "%s", layers[i]);
+        cr_expect_eq(rig.launcher.call_count, 0U);
+        rig_done(&rig);
+    }
+}
+
+Test(oci_create, image_has_one_to_128_layers)
+{
+    static char names[129][8];
+    static char *layers[129];
+    static const struct {
+        size_t count;
+        int r;
+    } rows[] = {{0, -DV_ERR_CORRUPT}, {1, 0}, {128, 0}, {129, -DV_ERR_LIMIT}};
+    const struct fake_answer answers[] = {{.verb = "create", .pid = GONE_PID, .start_ticks = 1},
+                                          {.verb = NULL}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct rig rig;
+        struct dv_runtime_created created;
+        rig_init(&rig, answers);
+        for (size_t k = 0; k < 129; k++) {
+            snprintf(names[k], sizeof(names[k]), "n%zu", k);
+            layers[k] = names[k];
+            file_write(below(rig.scratch.home, "layers/%s/x", names[k]), "");
+        }
+        rig.made.record.layers = (struct dv_texts){layers, rows[i].count};
+        cr_expect_eq(rig_create(&rig, &created), rows[i].r, "%zu: %s", rows[i].count, rig.err.text);
+        cr_expect(rows[i].r == 0 || strstr(rig.err.text, "layer"), "%s", rig.err.text);
+        rig_done(&rig);
+    }
+}
+
+Test(oci_create, id_that_would_lead_elsewhere_is_refused)
+{
+    static const char *const ids[] = {"", ".", "..", "../c1", "a/b", "/c1", "-c1", "c 1", "c1\n"};
+    struct rig rig;
+    struct dv_runtime_created created;
+    rig_init(&rig, NULL);
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        rig.made.record.id = (char *)ids[i];
+        cr_expect_eq(rig_create(&rig, &created), -DV_ERR_INVALID, "'%s'", ids[i]);
+        cr_expect_eq(rig_start(&rig), -DV_ERR_INVALID, "'%s'", ids[i]);
+        cr_expect_eq(rig_release(&rig), -DV_ERR_INVALID, "'%s'", ids[i]);
+        cr_expect_eq(rig_remove(&rig), -DV_ERR_INVALID, "'%s'", ids[i]);
+    }
+    cr_expect_eq(rig.launcher.call_count, 0U);
+    rig_done(&rig);
+}
+
+/* -- a runtime that fails ------------------------------------------------------------------- */
+
+Test(oci_create, failed_create_tells_the_reason_and_leaves_nothing)
+{
+    static const struct {
+        struct fake_answer answer;
+        enum dv_error_class class;
+        const char *says;
+        size_t deletes;
+    } rows[] = {
+        {{.verb = "create",
+          .exit_code = 1,
+          .text = "{\"level\":\"error\",\"msg\":\"runc create failed: no such thing\"}\n"},
+         DV_ERR_FAILED,
+         "fake-runc: no such thing",
+         1},
+        {{.verb = "create", .exit_code = 1, .leaves_nothing = true},
+         DV_ERR_FAILED,
+         "it gave no reason",
+         0},
+        {{.verb = "create", .exit_code = 125, .text = "davit-launch: mount: Invalid argument\n"},
+         DV_ERR_FAILED,
+         "Invalid argument",
+         1},
+        {{.verb = "create", .exit_code = 137}, DV_ERR_FAILED, "fake-runc", 1},
+        {{.verb = "create", .r = -DV_ERR_TIMED_OUT, .text = "killed after 5000 ms"},
+         DV_ERR_TIMED_OUT,
+         "killed after 5000 ms",
+         1},
+        {{.verb = "create", .r = -DV_ERR_UNAVAILABLE, .text = "the monitor is away"},
+         DV_ERR_UNAVAILABLE,
+         "the monitor is away",
+         1},
+        {{.verb = "create", .pid = 0}, DV_ERR_FAILED, "pid file", 1},
+        {{.verb = "create", .pid = GONE_PID, .start_ticks = 0}, DV_ERR_FAILED, "has ended", 1},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct fake_answer answers[] = {rows[i].answer, {.verb = NULL}};
+        struct rig rig;
+        struct dv_runtime_created created = {.pid = 4711};
+        rig_init(&rig, answers);
+        cr_expect_eq(rig_create(&rig, &created), -(int)rows[i].class, "row %zu", i);
+        cr_expect_not_null(strstr(rig.err.text, rows[i].says), "%s", rig.err.text);
+        cr_expect_eq(created.pid, 4711, "an output of a failed call");
+        cr_expect_eq(fake_count(&rig.launcher, "delete"), rows[i].deletes, "row %zu", i);
+        expect_nothing(&rig, rows[i].says);
+        cr_expect_eq(rig_state(&rig).status, DV_STATUS_UNKNOWN);
+        rig_done(&rig);
+    }
+}
+
+Test(oci_create, delete_is_forced_and_has_a_deadline)
+{
+    const struct fake_answer answers[] = {{.verb = "create", .exit_code = 1}, {.verb = NULL}};
+    struct rig rig;
+    struct dv_runtime_created created;
+    char wanted[1024];
+    rig_init(&rig, answers);
+    cr_assert_eq(rig_create(&rig, &created), -DV_ERR_FAILED);
+    cr_assert_eq(rig.launcher.call_count, 2U);
+    const struct fake_call *call = &rig.launcher.calls[1];
+    snprintf(wanted, sizeof(wanted), "/usr/bin/fake-runc --root %s/runtime delete --force c1",
+             rig.scratch.run);
+    cr_expect_str_eq(call->command, wanted);
+    cr_expect_eq(call->timeout_ms, TIMEOUT_MS);
+    cr_expect_str_eq(call->stdio, "- - -");
+    cr_expect_str_eq(call->rootfs, "");
+    rig_done(&rig);
+}
+
+/* A state that is half written, or a hook that hangs. */
+Test(oci_create, delete_that_fails_leaves_nothing_either)
+{
+    static const struct fake_answer ways[] = {
+        {.verb = "delete", .exit_code = 1, .text = "no such container"},
+        {.verb = "delete", .r = -DV_ERR_TIMED_OUT, .text = "killed"},
+    };
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        const struct fake_answer answers[] = {
+            {.verb = "create", .exit_code = 1, .text = "the first reason"},
+            ways[i],
+            {.verb = NULL}};
+        struct rig rig;
+        struct dv_runtime_created created;
+        rig_init(&rig, answers);
+        cr_expect_eq(rig_create(&rig, &created), -DV_ERR_FAILED);
+        cr_expect_not_null(strstr(rig.err.text, "the first reason"), "%s", rig.err.text);
+        expect_nothing(&rig, ways[i].text);
+        rig_done(&rig);
+    }
+}
+
+Test(oci_create, what_stays_without_a_monitor_goes_with_the_next_release)
+{
+    const struct fake_answer answers[] = {
+        {.verb = "create", .r = -DV_ERR_UNAVAILABLE, .text = "the monitor is away"},
+        {.verb = "delete", .r = -DV_ERR_UNAVAILABLE, .text = "the monitor is away"},
+        {.verb = "delete", .r = -DV_ERR_UNAVAILABLE, .text = "the monitor is still away"},
+        {.verb = NULL}};
+    struct rig rig;
+    struct dv_runtime_created created;
+    rig_init(&rig, answers);
+    cr_assert_eq(rig_create(&rig, &created), -DV_ERR_UNAVAILABLE);
+    cr_expect_eq(rig_state(&rig).status, DV_STATUS_CREATED, "it says that there is something");
+    cr_assert_eq(rig_release(&rig), -DV_ERR_UNAVAILABLE);
+    cr_expect_not_null(strstr(rig.err.text, "still away"), "%s", rig.err.text);
+    cr_assert_eq(rig_release(&rig), 0, "%s", rig.err.text);
+    expect_no_run(&rig, "released");
+    cr_assert_eq(rig_remove(&rig), 0, "%s", rig.err.text);
+    cr_expect_not(is_there(below(rig.scratch.home, "containers/c1/upper")));
+    cr_expect_not(is_there(below(rig.scratch.home, "containers/c1/work")));
+    rig_done(&rig);
+}
+
+Test(oci_create, failed_create_keeps_the_files_of_earlier_runs)
+{
+    const struct fake_answer answers[] = {{.verb = "create", .exit_code = 1}, {.verb = NULL}};
+    struct rig rig;
+    struct dv_runtime_created created;
+    rig_init(&rig, answers);
+    const char *kept = below(rig.scratch.home, "containers/c1/upper/kept");
+    file_write(kept, "x");
+    file_write(below(rig.scratch.home, "containers/c1/config.json"), "{}");
+    cr_assert_eq(rig_create(&rig, &created), -DV_ERR_FAILED);
+    cr_expect(is_there(kept));
+    cr_assert_eq(rig_remove(&rig), 0, "%s", rig.err.text);
+    cr_expect_not(is_there(kept));
+    cr_expect(is_there(below(rig.scratch.home, "containers/c1/config.json")), "the record");
+    rig_done(&rig);
+}
+
+/* -- processes that a runtime leaves -------------------------------------------------------- */
+
+struct left {
+    const struct rig *rig;
+    pid_t pid;
+    bool is_placed;
+};
+
+static bool enter(const char *group, pid_t pid)
+{
+    char text[32];
+    int len = snprintf(text, sizeof(text), "%d", pid);
+    if (dv_dir_make(group, 0755, NULL) < 0)
+        return false;
+    dv_autoclose int fd = open(below(group, "cgroup.procs"), O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && write(fd, text, (size_t)len) == len;
+}
+
+/* As a runtime that is killed between the start of the init process, which leads a session of its
+ * own by then, and the end of its own work. */
+static void leave_init(struct fake_launcher *launcher, const struct dv_launch *what)
+{
+    static const char *const controllers[] = {"freezer", "pids", "memory"};
+    struct left *left = launcher->ctx;
+    struct dv_cgroup *found = NULL;
+    int64_t ticks;
+    (void)what;
+    cr_assert_eq(dv_cgroup_new(NULL, &found, NULL), 0);
+    DV_AUTO(dv_cgroup) cgroup = found;
+    left->pid = start_sleeper(&ticks);
+    left->is_placed = dv_cgroup_mount_of(cgroup, "freezer") != NULL;
+    for (size_t i = 0; i < sizeof(controllers) / sizeof(controllers[0]); i++) {
+        const char *mount = dv_cgroup_mount_of(cgroup, controllers[i]);
+        if (mount && left->is_placed)
+            left->is_placed = enter(below(mount, "%s/c1", left->rig->parent + 1), left->pid);
+    }
+}
+
+static void give_up(const struct fake_answer *answer)
+{
+    const struct fake_answer answers[] = {*answer, {.verb = NULL}};
+    struct rig rig;
+    struct dv_runtime_created created;
+    rig_init(&rig, answers);
+    struct left left = {.rig = &rig};
+    rig.launcher.ctx = &left;
+    int r = rig_create(&rig, &created);
+    if (!left.is_placed) {
+        kill(left.pid, SIGKILL);
+        waitpid(left.pid, NULL, 0);
+        rig_done(&rig);
+    }
+    dv_need(left.is_placed, "writable control groups");
+    cr_expect_lt(r, 0);
+    expect_killed(left.pid);
+    expect_nothing(&rig, rig.err.text);
+    struct dv_cgroup *found = NULL;
+    char group[DV_CGROUP_PATH_MAX];
+    cr_assert_eq(dv_cgroup_new(NULL, &found, NULL), 0);
+    DV_AUTO(dv_cgroup) cgroup = found;
+    cr_assert_eq(dv_cgroup_path(rig.parent, "c1", group, NULL), 0);
+    cr_expect_not(dv_cgroup_exists(cgroup, group), "its control group is left");
+    cr_expect_eq(dv_cgroup_remove(cgroup, rig.parent, NULL), 0);
+    rig_done(&rig);
+}
+
+Test(oci_create, init_process_of_a_failed_create_is_killed, .timeout = 60)
+{
+    give_up(&(struct fake_answer){.verb = "create", .exit_code = 1, .act = leave_init});
+}
+
+Test(oci_create, init_process_of_a_timed_out_create_is_killed, .timeout = 60)
+{
+    give_up(&(struct fake_answer){
+        .verb = "create", .r = -DV_ERR_TIMED_OUT, .text = "killed", .act = leave_init});
+}
+
+Test(oci_create, init_process_without_a_state_of_the_runtime_is_killed, .timeout = 60)
+{
+    give_up(&(struct fake_answer){.verb = "create",
+                                  .r = -DV_ERR_TIMED_OUT,
+                                  .text = "killed",
+                                  .leaves_nothing = true,
+                                  .act = leave_init});
+}
+
+Test(oci_create, log_folder_that_is_too_long_is_refused)
+{
+    static char long_path[DV_OCI_DIR_MAX + 2];
+    struct rig rig;
+    struct dv_runtime_created created;
+    memset(long_path, 'x', sizeof(long_path) - 1);
+    long_path[0] = '/';
+    rig_init(&rig, NULL);
+    rig.made.log.root_dir = long_path;
+    cr_expect_eq(rig_create(&rig, &created), -DV_ERR_LIMIT);
+    cr_expect_not_null(strstr(rig.err.text, "config.log.rootDir"), "%s", rig.err.text);
+    expect_nothing(&rig, "no log");
+    rig_done(&rig);
+}
