@@ -187,8 +187,10 @@ static void arm(struct state *s, bool has_more)
     int64_t deadline = s->bridge->ops->deadline_ns(s->bridge);
     if (!has_more && deadline == INT64_MAX)
         return;
-    int64_t wait = deadline - dv_clock_monotonic_ns(dv_cell_clock(s->cell));
-    int64_t wait_ms = has_more || wait <= 0 ? 0 : (wait + NS_PER_MS - 1) / NS_PER_MS;
+    int64_t now = dv_clock_monotonic_ns(dv_cell_clock(s->cell));
+    /* Compared first: a deadline of INT64_MIN means at once, and nothing can be taken from it. */
+    int64_t wait_ms =
+        has_more || deadline <= now ? 0 : (deadline - now + NS_PER_MS - 1) / NS_PER_MS;
     s->timer = dv_timer_set(s->cell, wait_ms, on_time, NULL);
 }
 
