@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers about processes, and how results are shown."""
+import json
+import os
+import pathlib
+import statistics
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def percentile(values, percent):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
+
+
+def private_kb(pid):
+    """Memory that nobody else shares."""
+    lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def threads(pid):
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+def cpu_ticks(pid):
+    text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    fields = text[text.rindex(")") + 2:].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def wakeups(pid):
+    """How often the threads of a process have waited for something, in all."""
+    total = 0
+    for status in pathlib.Path(f"/proc/{pid}/task").glob("*/status"):
+        for line in status.read_text().splitlines():
+            if line.startswith("voluntary_ctxt_switches:"):
+                total += int(line.split()[1])
+    return total
+
+
+class Report:
+    """One JSON object a line as results come; words() is the table of them all."""
+
+    def __init__(self):
+        self._rows = []
+
+    def add(self, figure, value, unit, against=None, base=None, **more):
+        """`base` is what `against` took in the same run; their ratio is what can be compared."""
+        row = {"figure": figure, "value": round(value, 3), "unit": unit}
+        if against:
+            row.update(against=against, base=round(base, 3),
+                       ratio=round(value / base, 2) if base else None)
+        self._print({**row, **more})
+
+    def skip(self, figure, reason):
+        self._print({"figure": figure, "skipped": reason})
+
+    def _print(self, row):
+        self._rows.append(row)
+        print(json.dumps(row), flush=True)
+
+    def words(self):
+        lines = [("figure", "value", "against", "ratio")]
+        for row in self._rows:
+            if "skipped" in row:
+                lines.append((row["figure"], "skipped", row["skipped"], ""))
+                continue
+            against = f"{row['against']}: {row['base']:g} {row['unit']}" if "against" in row else ""
+            ratio = f"{row['ratio']:g}" if row.get("ratio") is not None else ""
+            lines.append((row["figure"], f"{row['value']:g} {row['unit']}", against, ratio))
+        widths = [max(len(line[column]) for line in lines) for column in range(4)]
+        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+                         for line in lines)

@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The measurements. Each interleaves what it measures with what it is held against, so that both see
+the same machine, and reports medians and their ratio: times alone say more about the machine."""
+import dataclasses
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+
+from harness import images
+from harness import world as worlds
+from harness.gateway import ROOT
+
+import figures
+import mqtt
+from stage import POLICY_NO, Stage
+
+MS = 1000
+COUNTS = (0, 10, 100)
+IDLE_S = 5
+FAKE_CONTAINERS = 1500
+FAKE_HOSTS = (256, 1500)
+FAKE_TIMEOUT_S = 300
+PODMAN_CONTAINERS = 10
+QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+@dataclasses.dataclass
+class Options:
+    runs: int | None  # None: what each measurement takes by itself
+    messages: int
+    wanted: set
+
+
+# --- start
+
+
+class BareRuntime:
+    """runc with a bundle that davitd wrote, on a plain folder instead of an overlay mount."""
+
+    def __init__(self, stage, container):
+        self._folder = stage.world.directory / "bare"
+        rootfs = self._folder / "bundle" / "rootfs"
+        rootfs.mkdir(parents=True)
+        with tarfile.open(fileobj=io.BytesIO(images.busybox_layer())) as tar:
+            tar.extractall(rootfs)
+        source = stage.gateway.run / "containers" / container
+        config = json.loads((source / "bundle" / "config.json").read_text())
+        config["root"]["path"] = "rootfs"
+        config["linux"]["cgroupsPath"] = f"{stage.world.cgroup_parent}/bare"
+        for mount in config["mounts"]:
+            if mount["source"].startswith(str(source)):
+                mount["source"] = shutil.copy(mount["source"], self._folder)
+        (self._folder / "bundle" / "config.json").write_text(json.dumps(config))
+
+    def _call(self, *arguments):
+        subprocess.run(["runc", "--root", self._folder / "state", *arguments], check=True, **QUIET)
+
+    def start(self):
+        """Milliseconds of create and start."""
+        begin = time.monotonic()
+        self._call("create", "--bundle", self._folder / "bundle", "bare")
+        self._call("start", "bare")
+        return (time.monotonic() - begin) * MS
+
+    def remove(self):
+        self._call("delete", "--force", "bare")
+
+
+def create_and_start(stage):
+    """Milliseconds from createWithConfig to RUNNING in the twin, and the container."""
+    known = set(stage.cloud.containers())
+    begin = time.monotonic()
+    rid = stage.cloud.send("ContainerFactory", "createWithConfig", {
+        "imageRef": stage.image, "start": True, "config": POLICY_NO})
+    end = stage.cloud.wait(lambda: set(stage.cloud.containers("RUNNING")) - known, "it runs")
+    return (end - begin) * MS, f"Container:{stage.cloud.answer_of(rid)}"
+
+
+def start(stage, feature):
+    begin = time.monotonic()
+    rid = stage.cloud.send(feature, "start")
+    end = stage.cloud.wait_state(feature, "RUNNING")
+    stage.cloud.answer_of(rid)
+    return (end - begin) * MS
+
+
+def end(stage, feature):
+    stage.cloud.ask(feature, "stopWithOptions", {"signal": "SIGKILL", "timeout": 10})
+    stage.cloud.wait(lambda: stage.cloud.twin.get(feature) in ("STOPPED", "EXITED"), "it ends")
+
+
+def remove(stage, feature):
+    end(stage, feature)
+    stage.cloud.ask(feature, "remove", True)
+
+
+def bench_start(report, options):
+    runs = options.runs or 30
+    against = "bare runc create + start of the same bundle"
+    starts, creates, bares = [], [], []
+    with Stage("start") as stage:
+        _, feature = create_and_start(stage)
+        bare = BareRuntime(stage, feature.partition(":")[2])
+        end(stage, feature)
+        # The first round warms the caches.
+        for _ in range(runs + 1):
+            bares.append(bare.start())
+            bare.remove()
+            starts.append(start(stage, feature))
+            end(stage, feature)
+            bares.append(bare.start())
+            bare.remove()
+            took, other = create_and_start(stage)
+            creates.append(took)
+            remove(stage, other)
+    base = figures.median(bares[2:])
+    for what, values in (("start", starts[1:]), ("create and start", creates[1:])):
+        report.add(f"{what}: command to RUNNING", figures.median(values), "ms", against, base,
+                   p99=round(figures.percentile(values, 99), 3), runs=runs)
+    return stage.left
+
+
+# --- rename
+
+
+def sync_ms(file):
+    """One write that is on disk when this returns; a command is before it is acknowledged."""
+    begin = time.monotonic()
+    os.pwrite(file.fileno(), bytes(512), 0)
+    os.fdatasync(file.fileno())
+    return (time.monotonic() - begin) * MS
+
+
+def round_trip_ms(client, topic, payload, answer_topic):
+    begin = time.monotonic()
+    client.publish(topic, payload)
+    while True:
+        message = client.read(begin + 30)
+        if message and message.topic.startswith(answer_topic):
+            return (message.at - begin) * MS, message
+        if time.monotonic() > begin + 30:
+            raise AssertionError(f"no answer to {topic} within 30 s")
+
+
+def bench_rename(report, options):
+    runs = options.runs or 500
+    renames, echoes, syncs = [], [], []
+    with Stage("rename") as stage:
+        cloud = stage.cloud
+        rid = cloud.send("ContainerFactory", "createWithConfig",
+                         {"imageRef": stage.image, "start": False})
+        feature = f"Container:{cloud.answer_of(rid)}"
+        echo = stage.world.start("echo", [sys.executable, "-I", mqtt.__file__, stage.broker.port])
+        worlds.wait_for(lambda: "ready" in echo.text(), 10, "the echo is subscribed")
+        client = mqtt.Client(stage.broker.port, "prober", [mqtt.ANSWER, "command//+/res/#"])
+        with open(stage.world.directory / "sync", "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, 1 << 20)
+            for number in range(runs + 10):
+                _, topic, payload = cloud.envelope(feature, "rename", f"name-{number}")
+                echoes.append(round_trip_ms(client, mqtt.REQUEST, payload, mqtt.ANSWER)[0])
+                took, message = round_trip_ms(client, topic, payload, "command//")
+                if json.loads(message.payload)["status"] != 204:
+                    raise AssertionError(f"rename was refused: {message.payload}")
+                renames.append(took)
+                syncs.append(sync_ms(file))
+        client.close()
+    renames, echoes, syncs = renames[10:], echoes[10:], syncs[10:]
+    for what, measure in (("median", figures.median),
+                          ("99 %", lambda values: figures.percentile(values, 99))):
+        report.add(f"rename: command to answer, {what}", measure(renames), "ms",
+                   "a subscriber that answers at once", measure(echoes),
+                   fdatasync_ms=round(measure(syncs), 3), runs=runs)
+    return stage.left
+
+
+# --- memory and idle
+
+
+def talk(stage, messages):
+    """That many commands to each container, one at a time for each."""
+    for number in range(messages):
+        asked = [stage.cloud.send(feature, "rename", f"{feature[-8:]}-{number}")
+                 for feature in stage.cloud.containers()]
+        for rid in asked:
+            stage.cloud.answer_of(rid)
+
+
+def footprint(stage):
+    """Private KB, descriptors and threads of davitd and davit-monitor, and processes of ours."""
+    found = {}
+    for name, pid in (("davitd", stage.gateway.daemon.pid),
+                      ("davit-monitor", stage.gateway.monitor.pid)):
+        found[name] = (figures.private_kb(pid), figures.descriptors(pid), figures.threads(pid))
+    below = worlds.descendants(stage.gateway.monitor.pid)
+    found["processes"] = 2 + len(below) - len(stage.cloud.containers())
+    return found
+
+
+def report_memory(report, points):
+    for count, point in points.items():
+        for name in ("davitd", "davit-monitor"):
+            memory, descriptors, threads = point[name]
+            report.add(f"{name}, {count} containers: private memory", memory, "KB",
+                       containers=count, descriptors=descriptors, threads=threads)
+    first, last = min(points), max(points)
+    for column, (what, unit) in enumerate((("private memory", "KB"), ("descriptors", "open"),
+                                           ("threads", "threads"))):
+        more = [sum(points[count][name][column] for name in ("davitd", "davit-monitor"))
+                for count in (first, last)]
+        report.add(f"each container: {what} of both", (more[1] - more[0]) / (last - first), unit,
+                   containers=last)
+    report.add("each container: further processes",
+               (points[last]["processes"] - points[first]["processes"]) / (last - first),
+               "processes", containers=last)
+
+
+def bench_memory(report, options):
+    points = {}
+    with Stage("memory") as stage:
+        for count in COUNTS:
+            stage.create(count - len(stage.cloud.containers()))
+            if "memory" in options.wanted:
+                talk(stage, options.messages)
+                points[count] = footprint(stage)
+        if points:
+            report_memory(report, points)
+        if "idle" in options.wanted:
+            measure_idle(report, stage)
+    return stage.left
+
+
+def measure_idle(report, stage):
+    # What the last commands have left to do ends by itself.
+    time.sleep(1)
+    for name, pid in (("davitd", stage.gateway.daemon.pid),
+                      ("davit-monitor", stage.gateway.monitor.pid)):
+        ticks, wakeups = figures.cpu_ticks(pid), figures.wakeups(pid)
+        begin = time.monotonic()
+        time.sleep(IDLE_S)
+        took = time.monotonic() - begin
+        used = (figures.cpu_ticks(pid) - ticks) / os.sysconf("SC_CLK_TCK")
+        report.add(f"{name} idle, {COUNTS[-1]} containers", used / took * 100, "% of a CPU",
+                   containers=COUNTS[-1], seconds=round(took, 1),
+                   wakeups_per_s=round((figures.wakeups(pid) - wakeups) / took, 1))
+
+
+# --- many containers without a kernel
+
+
+def has_fake():
+    return (ROOT / "tests" / "sim" / "daemon_many.c").exists()
+
+
+def bench_fake(report, _options):
+    """A test program of the whole daemon with all its threads, on a machine that it imitates."""
+    found = sorted((ROOT / "build").glob("*/**/daemon_many"),
+                   key=lambda path: path.relative_to(ROOT / "build").parts[0] != "release")
+    found = [path for path in found if os.access(path, os.X_OK) and path.is_file()]
+    if not found:
+        report.skip(f"{FAKE_CONTAINERS} containers on the fake machine",
+                    "daemon_many is not built: cmake --build --preset release")
+        return []
+    for hosts in FAKE_HOSTS:
+        what = f"{FAKE_CONTAINERS} containers on the fake machine, {hosts} hosts"
+        result = subprocess.run([found[0], str(FAKE_CONTAINERS), str(hosts)], capture_output=True,
+                                stdin=subprocess.DEVNULL, text=True, timeout=FAKE_TIMEOUT_S)
+        lines = [line for line in result.stdout.splitlines() if line.startswith("{")]
+        if result.returncode != 0 or not lines:
+            raise AssertionError(f"{found[0]} failed: {result.stderr[-2000:]}")
+        row = json.loads(lines[-1])
+        preset = found[0].relative_to(ROOT / "build").parts[0]
+        report.add(f"{what}: create and start all", row.pop("create_start_ms"), "ms",
+                   preset=preset, **row)
+        if "private_kb" in row:
+            report.add(f"{what}: private memory of each", row["private_kb"] / FAKE_CONTAINERS, "KB",
+                       preset=preset)
+    return []
+
+
+# --- podman
+
+
+class Podman:
+    """podman with everything it keeps in the stage's directory."""
+
+    def __init__(self, stage):
+        self._stage = stage
+        folder = stage.world.directory / "podman"
+        folder.mkdir()
+        settings = folder / "containers.conf"
+        settings.write_text('[engine]\nlock_type = "file"\nevents_logger = "none"\n')
+        self._environment = {**os.environ, "CONTAINERS_CONF": str(settings)}
+        self._options = ["--root", folder / "root", "--runroot", folder / "run", "--tmpdir",
+                         folder / "tmp", "--cgroup-manager", "cgroupfs", "--runtime", "runc"]
+        self._ids = []
+        self._call("pull", "--quiet", "--tls-verify=false", stage.image)
+        stage.world.defer(self.remove_all)
+
+    def _call(self, *arguments):
+        result = subprocess.run(["podman", *self._options, *arguments], text=True,
+                                stdin=subprocess.DEVNULL, capture_output=True,
+                                env=self._environment)
+        if result.returncode != 0:
+            raise AssertionError(f"podman {arguments[0]} failed: {result.stderr[-2000:]}")
+        return result.stdout
+
+    def run(self):
+        """Milliseconds of `podman run -d`."""
+        begin = time.monotonic()
+        self._ids.append(self._call(
+            "run", "--detach", "--network=none", "--ulimit=host", "--cgroups=no-conmon",
+            "--cgroup-parent", self._stage.world.cgroup_parent, self._stage.image).strip())
+        return (time.monotonic() - begin) * MS
+
+    def remove_all(self):
+        ids, self._ids = self._ids, []
+        if ids:
+            self._call("rm", "--force", "--time=0", *ids)
+
+    def conmons(self):
+        return [pid for pid, name in worlds.descendants(os.getpid()).items() if name == "conmon"]
+
+
+def bench_podman(report, options):
+    if not shutil.which("podman"):
+        report.skip("podman", "podman is not installed")
+        return []
+    runs = options.runs or 10
+    creates, theirs = [], []
+    with Stage("podman") as stage:
+        podman = Podman(stage)
+        for _ in range(runs + 1):
+            theirs.append(podman.run())
+            podman.remove_all()
+            took, feature = create_and_start(stage)
+            creates.append(took)
+            remove(stage, feature)
+        report.add("create and start: command to RUNNING", figures.median(creates[1:]), "ms",
+                   "podman run -d of the same image", figures.median(theirs[1:]), runs=runs)
+        for _ in range(PODMAN_CONTAINERS):
+            podman.run()
+        conmons = podman.conmons()
+        memory = [figures.private_kb(pid) for pid in conmons]
+        report.add("podman, each container: private memory of conmon", sum(memory) / len(memory),
+                   "KB", containers=len(memory))
+    return stage.left
+
+
+BENCHES = {"start": bench_start, "rename": bench_rename, "memory": bench_memory,
+           "idle": bench_memory, "fake": bench_fake, "podman": bench_podman}
+
+
+def run_all(report, options):
+    """Runs what is wanted; what was left behind and had to be removed."""
+    left, done = [], set()
+    for name, bench in BENCHES.items():
+        if name in options.wanted and bench not in done:
+            done.add(bench)
+            left += bench(report, options)
+    return left
+
