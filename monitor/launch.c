@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,27 +53,76 @@ static const struct dv_monitor_launch *read_request(struct dv_arena *arena)
     return NULL;
 }
 
+/* Options of a mount; `used` may pass the room, which is looked at once in the end. */
+struct options {
+    char text[OPTIONS_BYTES];
+    size_t used;
+};
+
+static void add(struct options *options, const char *text)
+{
+    size_t len = strlen(text);
+    if (options->used + len < sizeof(options->text))
+        memcpy(options->text + options->used, text, len + 1);
+    options->used += len;
+}
+
+/* A comma would end the option, a backslash makes the next character plain. */
+static void add_path(struct options *options, const char *path)
+{
+    for (; *path; path++) {
+        const char plain[] = {'\\', *path, '\0'};
+        add(options, *path == ',' || *path == ':' || *path == '\\' ? plain : plain + 1);
+    }
+}
+
+/* An overlay has two layers at least, or one to write to. */
+static int mount_single_layer(const char *layer, const char *target)
+{
+    if (mount(layer, target, NULL, MS_BIND, NULL) < 0 ||
+        mount(NULL, target, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
+        return fail("mount the root file system on", target);
+    return 0;
+}
+
 /* Layer names are relative to their folder: 128 of them fit into the one page of options. */
+static int mount_layers(const struct dv_monitor_launch *what)
+{
+    struct options options = {.used = 0};
+    bool is_writable = what->upper && what->work;
+    if (what->lower.count == 0) {
+        errno = EINVAL;
+        return fail("mount a root file system without layers on", what->target);
+    }
+    if (what->lower.count == 1 && !is_writable)
+        return mount_single_layer(what->lower.items[0], what->target);
+    for (size_t i = 0; i < what->lower.count; i++) {
+        add(&options, i ? ":" : "lowerdir=");
+        add_path(&options, what->lower.items[i]);
+    }
+    if (is_writable) {
+        add(&options, ",upperdir=");
+        add_path(&options, what->upper);
+        add(&options, ",workdir=");
+        add_path(&options, what->work);
+    }
+    if (options.used >= sizeof(options.text)) {
+        errno = E2BIG;
+        return fail("mount all the layers on", what->target);
+    }
+    if (mount("overlay", what->target, "overlay", 0, options.text) < 0)
+        return fail("mount the root file system on", what->target);
+    return 0;
+}
+
 static int mount_rootfs(const struct dv_monitor_launch *what)
 {
-    char options[OPTIONS_BYTES];
-    size_t used = 0;
     if (mkdir(what->target, 0711) < 0 && errno != EEXIST)
         return fail("make mount point", what->target);
     if (what->layers_dir && chdir(what->layers_dir) < 0)
         return fail("enter the layers", what->layers_dir);
-    for (size_t i = 0; i < what->lower.count && used < sizeof(options); i++)
-        used += (size_t)snprintf(options + used, sizeof(options) - used, "%s%s",
-                                 i ? ":" : "lowerdir=", what->lower.items[i]);
-    if (used < sizeof(options) && what->upper && what->work)
-        used += (size_t)snprintf(options + used, sizeof(options) - used, ",upperdir=%s,workdir=%s",
-                                 what->upper, what->work);
-    if (used >= sizeof(options)) {
-        errno = E2BIG;
-        return fail("mount the root file system on", what->target);
-    }
-    if (mount("overlay", what->target, "overlay", 0, options) < 0)
-        return fail("mount the root file system on", what->target);
+    if (mount_layers(what) < 0)
+        return -1;
     return chdir("/") < 0 ? fail("enter", "/") : 0;
 }
 
@@ -104,8 +154,8 @@ static void reset_oom_score(void)
 
 static int become_program(const struct dv_monitor_launch *what)
 {
-    char **argv = calloc(what->argv.count + 1, sizeof(*argv));
-    char **env = calloc(what->env.count + 1, sizeof(*env));
+    dv_autofree char **argv = calloc(what->argv.count + 1, sizeof(*argv));
+    dv_autofree char **env = calloc(what->env.count + 1, sizeof(*env));
     /* Failures of the exec itself still go to the monitor. */
     int report = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
     if (!argv || !env || report < 0)
@@ -126,7 +176,7 @@ static int become_program(const struct dv_monitor_launch *what)
 
 int main(void)
 {
-    struct dv_arena *arena = dv_arena_new(ARENA_MAX);
+    DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
     const struct dv_monitor_launch *what = arena ? read_request(arena) : NULL;
     if (!what)
         return EXIT_PREPARE;
