@@ -2,10 +2,12 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/str.h"
 
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
 
 #define LINE_MAX_BYTES 2048
@@ -39,6 +41,48 @@ bool dv_log_is_on(enum dv_log_level level)
     return level <= current.level;
 }
 
+/* Length of the character at the beginning of `text`, 0: there is none. */
+static size_t character_at(const char *text)
+{
+    for (size_t len = 1; len <= 4 && text[len - 1]; len++)
+        if (dv_str_is_utf8((struct dv_str){text, len}))
+            return len;
+    return 0;
+}
+
+/* C0, DEL and C1, which is two bytes: a terminal acts on U+009B as on ESC [. */
+static bool is_control(const char *text, size_t len)
+{
+    unsigned char first = (unsigned char)text[0];
+    if (len == 1)
+        return first < 0x20 || first == 0x7F;
+    return len == 2 && first == 0xC2 && (unsigned char)text[1] < 0xA0;
+}
+
+/* Text from outside must not forge lines or drive a terminal: a blank stands for each control
+ * character, a question mark for each byte that is no character. What was cut off in the middle of
+ * a character goes. */
+static void make_harmless(char *line, bool is_cut)
+{
+    char *to = line;
+    const char *from = line;
+    while (*from) {
+        size_t len = character_at(from);
+        bool is_at_the_end = strnlen(from, 4) < 4;
+        if (len == 0 && is_cut && is_at_the_end && (unsigned char)*from >= 0xC0)
+            break;
+        if (len == 0 || is_control(from, len)) {
+            *to++ = len ? ' ' : '?';
+            from += len ? len : 1;
+            continue;
+        }
+        memmove(to, from, len);
+        to += len;
+        from += len;
+    }
+    *to = '\0';
+}
+
 void dv_log(enum dv_log_level level, const char *format, ...)
 {
     if (!dv_log_is_on(level))
@@ -46,12 +90,11 @@ void dv_log(enum dv_log_level level, const char *format, ...)
     char line[LINE_MAX_BYTES];
     va_list args;
     va_start(args, format);
-    vsnprintf(line, sizeof(line), format, args);
+    int len = vsnprintf(line, sizeof(line), format, args);
     va_end(args);
-    /* Text from outside must not forge lines or drive a terminal. */
-    for (char *at = line; *at; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7F)
-            *at = ' ';
+    if (len < 0)
+        line[0] = '\0';
+    make_harmless(line, len >= (int)sizeof(line));
     current.sink(level, line, current.ctx);
 }
 

@@ -16,7 +16,7 @@ enum dv_log_level {
     DV_LOG_TRACE,
 };
 
-/* `line` has no line feed; control characters are already replaced. */
+/* `line` is UTF-8 without line feeds or other control characters: they were replaced. */
 typedef void dv_log_sink(enum dv_log_level level, const char *line, void *ctx);
 
 /* The default sink writes "LEVEL line" to standard error, level INFO. */

@@ -63,6 +63,56 @@ Test(log, control_characters_cannot_forge_a_line)
     cr_assert_eq(seen.count, 1);
 }
 
+Test(log, nothing_in_a_line_drives_a_terminal)
+{
+    static const struct {
+        const char *text;
+        const char *line;
+    } table[] = {
+        {"a\xc2\x9b"
+         "2Jb",
+         "a 2Jb"}, /* U+009B, the one-character form of ESC [ */
+        {"\xc2\x80\xc2\x9f", "  "},
+        {"\xc2\xa0\xc2\xa9", "\xc2\xa0\xc2\xa9"}, /* the first that are none */
+        {"a\x9b"
+         "2J",
+         "a?2J"}, /* the same on a terminal of one-byte characters */
+        {"\x1b]0;title\x07", " ]0;title "},
+        {"\x7f", " "},
+        {"\xc3", "?"},
+        {"\xe2\x82", "??"},
+        {"\xe2\x82\xac", "\xe2\x82\xac"},
+        {"\xf0\x9f\x9a\xa2", "\xf0\x9f\x9a\xa2"},
+        {"\xed\xa0\x80", "???"}, /* a surrogate */
+        {"\xc0\x9b", "??"},      /* overlong */
+        {"\xff\xc2", "??"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        dv_log(DV_LOG_INFO, "%s", table[i].text);
+        cr_expect_str_eq(seen.line, table[i].line, "row %zu: '%s'", i, seen.line);
+    }
+}
+
+Test(log, a_long_line_is_not_cut_inside_a_character)
+{
+    static const char *const characters[] = {"\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x9a\xa2"};
+    for (size_t i = 0; i < 3; i++) {
+        for (size_t shift = 0; shift < 4; shift++) {
+            char text[4096] = "xxxx";
+            size_t step = strlen(characters[i]);
+            text[shift] = '\0';
+            for (size_t at = shift; at + step < sizeof(text) - 1; at += step)
+                memcpy(text + at, characters[i], step + 1);
+            dv_log(DV_LOG_INFO, "%s", text);
+            size_t len = strlen(seen.line);
+            cr_assert(len >= 2040 && len < 2048, "%zu", len);
+            cr_assert_eq((len - shift) % step, 0);
+            cr_assert_eq(memcmp(seen.line, text, len), 0);
+        }
+    }
+}
+
 Test(log, a_long_line_is_cut)
 {
     char text[4000];
