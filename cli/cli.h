@@ -71,6 +71,19 @@ int cli_find(struct cli *cli,
              const struct dv_container_summary **ret,
              struct dv_error *err);
 
+/* terminal.c: what people see; nothing in a text of the daemon drives their terminal. `out` is
+ * left as it is where it is full. */
+/* One line: line feeds are shown, too. */
+void cli_text(struct dv_buf *out, const char *text);
+/* How wide that is, in characters. */
+int cli_width(const char *text);
+/* As cli_text(), with a line feed at the end. */
+void cli_line(struct dv_buf *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same JSON with such characters written as \u00XX. */
+void cli_json(struct dv_buf *out, const char *json);
+/* What a container wrote: line feeds, tabs and colours are kept, colours end with the text. */
+void cli_log_text(struct dv_buf *out, const char *text);
+
 /* show.c */
 void cli_print_ps(const struct dv_container_summaries *list,
                   bool quiet,

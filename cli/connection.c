@@ -55,6 +55,8 @@ send_line(struct cli *cli, const struct dv_schema *schema, const void *body, str
         ssize_t sent = send(cli->fd, line.data + at, line.len - at, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
+        if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
+            return 0; /* it may have said why */
         if (sent < 0)
             return dv_error_sys(err, DV_ERR_UNAVAILABLE, errno, "the daemon went away");
         at += (size_t)sent;

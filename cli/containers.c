@@ -229,6 +229,14 @@ int cli_update(struct cli *cli, int argc, char **argv)
 
 /* -- looking --------------------------------------------------------------------------------- */
 
+static int print_json(const char *json, const char *behind)
+{
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(ARENA_MAX);
+    cli_json(&out, json ? json : "{}");
+    printf("%s%s", out.data ? out.data : "", behind);
+    return CLI_DONE;
+}
+
 int cli_ps(struct cli *cli, int argc, char **argv)
 {
     bool is_quiet = false;
@@ -251,16 +259,16 @@ int cli_ps(struct cli *cli, int argc, char **argv)
         if (cli_ask(cli, "davit", "list", NULL, arena, &value, &err) < 0)
             return cli_fail(&err);
         DV_AUTO(dv_json) object = NULL;
+        DV_AUTO_IN_PLACE(dv_buf) json = DV_BUF_INIT(ARENA_MAX);
         struct dv_json_writer w;
-        dv_jw_init(&w, &out);
+        dv_jw_init(&w, &json);
         /* A list also when it is empty. */
         if (value && dv_json_parse(value, strlen(value), &object, &err) == 0 &&
             dv_json_get(object, "containers"))
             dv_jw_node(&w, dv_json_get(object, "containers"));
         else
             dv_jw_raw(&w, "[]", 2);
-        puts(out.data);
-        return CLI_DONE;
+        return print_json(json.data, "\n");
     }
     if (cli_list(cli, arena, &list, &err) < 0)
         return cli_fail(&err);
@@ -285,8 +293,7 @@ int cli_inspect(struct cli *cli, int argc, char **argv)
     if (!arena || dv_jw_done(&w, &err) < 0 ||
         cli_ask(cli, "davit", "inspect", args.data, arena, &value, &err) < 0)
         return cli_fail(&err);
-    fputs(value ? value : "", stdout);
-    return CLI_DONE;
+    return print_json(value ? value : "", "");
 }
 
 int cli_status(struct cli *cli, int argc, char **argv)
@@ -302,10 +309,8 @@ int cli_status(struct cli *cli, int argc, char **argv)
     void *body;
     if (!arena || cli_ask(cli, "davit", "status", NULL, arena, &value, &err) < 0)
         return cli_fail(&err);
-    if (cli->is_json) {
-        puts(value ? value : "{}");
-        return CLI_DONE;
-    }
+    if (cli->is_json)
+        return print_json(value, "\n");
     if (read_value(value, &dv_schema_daemon_status, arena, &body, &err) < 0)
         return cli_fail(&err);
     cli_print_status(body, &out);
@@ -330,10 +335,12 @@ int cli_trace(struct cli *cli, int argc, char **argv)
         if (!arena || cli_next(cli, &dv_schema_local_trace, arena, &body, &err) < 0)
             return cli_fail(&err);
         const struct dv_local_trace *line = body;
+        DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(1U << 20);
         if (line->dropped)
-            printf("... %lld messages are not shown\n", (long long)line->dropped);
-        printf("%-28s %s %-28s %s\n", line->from ? line->from : "", line->is_answer ? "=>" : "->",
-               line->to, line->message);
+            cli_line(&out, "... %lld messages are not shown", (long long)line->dropped);
+        cli_line(&out, "%-28s %s %-28s %s", line->from ? line->from : "",
+                 line->is_answer ? "=>" : "->", line->to, line->message);
+        fputs(out.data ? out.data : "", stdout);
         fflush(stdout);
     }
 }

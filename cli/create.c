@@ -124,13 +124,14 @@ static bool take(struct wish *wish, int option)
 }
 
 /* A number where it is one; else as it was typed, so that the daemon can name what is wrong. */
-static void member_number(struct dv_json_writer *w, const char *key, const char *text)
+static void member_number(struct dv_json_writer *w, const char *key, struct dv_str text)
 {
     int64_t number;
-    if (dv_str_to_i64(dv_str_of(text), INT64_MIN, INT64_MAX, &number, NULL) == 0)
-        dv_jw_member_i64(w, key, number);
+    dv_jw_key(w, key);
+    if (dv_str_to_i64(text, INT64_MIN, INT64_MAX, &number, NULL) == 0)
+        dv_jw_i64(w, number);
     else
-        dv_jw_member_text(w, key, text);
+        dv_jw_text_len(w, text.len ? text.data : "", text.len);
 }
 
 static void member_if(struct dv_json_writer *w, const char *key, const char *text)
@@ -163,7 +164,6 @@ static void write_policy(struct dv_json_writer *w, const struct wish *wish)
 {
     struct dv_str type;
     struct dv_str count;
-    char text[16];
     if (!wish->restart)
         return;
     bool has_count = dv_str_cut(dv_str_of(wish->restart), ':', &type, &count);
@@ -171,11 +171,10 @@ static void write_policy(struct dv_json_writer *w, const struct wish *wish)
     dv_jw_object(w);
     dv_jw_key(w, "type");
     dv_jw_text_len(w, type.data, type.len);
-    snprintf(text, sizeof(text), "%.*s", DV_STR_ARG(count));
     if (has_count || wish->retry_count)
-        member_number(w, "maxRetryCount", has_count ? text : wish->retry_count);
+        member_number(w, "maxRetryCount", has_count ? count : dv_str_of(wish->retry_count));
     if (wish->retry_timeout)
-        member_number(w, "retryTimeout", wish->retry_timeout);
+        member_number(w, "retryTimeout", dv_str_of(wish->retry_timeout));
     dv_jw_object_end(w);
 }
 
@@ -188,7 +187,7 @@ static void write_log(struct dv_json_writer *w, const struct wish *wish)
     dv_jw_object(w);
     member_if(w, "type", wish->log_driver);
     if (wish->log_files)
-        member_number(w, "maxFiles", wish->log_files);
+        member_number(w, "maxFiles", dv_str_of(wish->log_files));
     member_if(w, "maxSize", wish->log_size);
     member_if(w, "rootDir", wish->log_path);
     member_if(w, "mode", wish->log_mode);
@@ -259,8 +258,11 @@ static int create(struct cli *cli, int argc, char **argv, bool start)
         cli_ask(cli, "ContainerFactory", "createWithConfig", args.data, arena, &value, &err) < 0)
         return cli_fail(&err);
     DV_AUTO(dv_json) id = NULL;
-    if (value && dv_json_parse(value, strlen(value), &id, NULL) == 0 && dv_json_text(id))
-        puts(dv_json_text(id));
+    if (value && dv_json_parse(value, strlen(value), &id, NULL) == 0 && dv_json_text(id)) {
+        DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(1U << 20);
+        cli_text(&out, dv_json_text(id));
+        puts(out.data ? out.data : "");
+    }
     return CLI_DONE;
 }
 

@@ -69,7 +69,9 @@ int cli_usage(const char *name)
 
 int cli_fail(const struct dv_error *err)
 {
-    fprintf(stderr, "davit: %s\n", err->text);
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(8 * DV_ERROR_TEXT_MAX);
+    cli_text(&text, err->text);
+    fprintf(stderr, "davit: %s\n", text.data ? text.data : "it failed");
     return err->class == DV_ERR_UNAVAILABLE && err->sys ? CLI_UNREACHABLE : CLI_FAILED;
 }
 

@@ -40,6 +40,33 @@ static void state_of(const struct dv_container_summary *c, char text[64])
         snprintf(text, 64, "%s", status);
 }
 
+static void column(struct dv_buf *out, const char *text, int width)
+{
+    int blanks = width - cli_width(text);
+    cli_text(out, text);
+    (void)!dv_buf_printf(out, NULL, "%*s  ", blanks > 0 ? blanks : 0, "");
+}
+
+static void print_row(const struct dv_container_summary *c,
+                      int name_width,
+                      int image_width,
+                      int64_t now_ns,
+                      struct dv_buf *out)
+{
+    char id[13];
+    char state[64];
+    char time[32];
+    int64_t since_ns = since(c);
+    snprintf(id, sizeof(id), "%s", c->id);
+    state_of(c, state);
+    column(out, id, 12);
+    column(out, c->name, name_width);
+    column(out, c->image, image_width);
+    column(out, state, 12);
+    column(out, since_ns ? age((now_ns - since_ns) / NS_PER_S, time) : "-", 7);
+    cli_line(out, "%-8lld  %s", (long long)c->restart_count, c->error ? c->error : "");
+}
+
 void cli_print_ps(const struct dv_container_summaries *list,
                   bool quiet,
                   int64_t now_ns,
@@ -48,45 +75,35 @@ void cli_print_ps(const struct dv_container_summaries *list,
     int name_width = 4;
     int image_width = 5;
     for (size_t i = 0; i < list->containers.count; i++) {
-        int name = (int)strlen(list->containers.items[i].name);
-        int image = (int)strlen(list->containers.items[i].image);
+        int name = cli_width(list->containers.items[i].name);
+        int image = cli_width(list->containers.items[i].image);
         name_width = name > name_width ? name : name_width;
         image_width = image > image_width ? image : image_width;
     }
     if (!quiet)
-        (void)!dv_buf_printf(out, NULL, "%-12s  %-*s  %-*s  %-12s  %-7s  %-8s  %s\n", "ID",
-                             name_width, "NAME", image_width, "IMAGE", "STATE", "FOR", "RESTARTS",
-                             "NOTE");
+        cli_line(out, "%-12s  %-*s  %-*s  %-12s  %-7s  %-8s  %s", "ID", name_width, "NAME",
+                 image_width, "IMAGE", "STATE", "FOR", "RESTARTS", "NOTE");
     for (size_t i = 0; i < list->containers.count; i++) {
         const struct dv_container_summary *c = &list->containers.items[i];
-        char state[64];
-        char time[32];
-        if (quiet) {
-            (void)!dv_buf_printf(out, NULL, "%s\n", c->id);
-            continue;
-        }
-        state_of(c, state);
-        (void)!dv_buf_printf(out, NULL, "%-12.12s  %-*s  %-*s  %-12s  %-7s  %-8lld  %s\n", c->id,
-                             name_width, c->name, image_width, c->image, state,
-                             age((now_ns - since(c)) / NS_PER_S, time), (long long)c->restart_count,
-                             c->error ? c->error : "");
+        if (quiet)
+            cli_line(out, "%s", c->id);
+        else
+            print_row(c, name_width, image_width, now_ns, out);
     }
 }
 
 static void print_bridge(const struct dv_bridge_note *bridge, struct dv_buf *out)
 {
-    (void)!dv_buf_printf(out, NULL, "bridge %-5s  %s%s%s%s%s\n", bridge->bridge,
-                         dv_enum_api(&dv_enum_link_status, (int64_t)bridge->status),
-                         bridge->identity && bridge->identity[0] ? " as " : "",
-                         bridge->identity ? bridge->identity : "",
-                         bridge->note && bridge->note[0] ? ", " : "",
-                         bridge->note ? bridge->note : "");
-    (void)!dv_buf_printf(
-        out, NULL,
-        "              %lld commands, %lld repeats, %lld refused; %lld twin changes "
-        "waiting\n",
-        (long long)bridge->commands, (long long)bridge->repeats, (long long)bridge->refused,
-        (long long)bridge->outbox);
+    cli_line(out, "bridge %-5s  %s%s%s%s%s", bridge->bridge,
+             dv_enum_api(&dv_enum_link_status, (int64_t)bridge->status),
+             bridge->identity && bridge->identity[0] ? " as " : "",
+             bridge->identity ? bridge->identity : "", bridge->note && bridge->note[0] ? ", " : "",
+             bridge->note ? bridge->note : "");
+    cli_line(out,
+             "              %lld commands, %lld repeats, %lld refused; %lld twin changes "
+             "waiting",
+             (long long)bridge->commands, (long long)bridge->repeats, (long long)bridge->refused,
+             (long long)bridge->outbox);
 }
 
 static void print_figures(const struct dv_kit_figures *figures, struct dv_buf *out)
@@ -101,32 +118,28 @@ static void print_figures(const struct dv_kit_figures *figures, struct dv_buf *o
         if (!slowest || cell->slowest_ns > slowest->slowest_ns)
             slowest = cell;
     }
-    (void)!dv_buf_printf(
-        out, NULL, "actors        %zu on %lld threads, %lld messages, %lld asks open\n",
-        figures->cells.count, (long long)figures->hosts, (long long)handled, (long long)open);
-    (void)!dv_buf_printf(
-        out, NULL, "              %lld undeliverable, %lld busy, %lld events missed, %lld held\n",
-        (long long)figures->undeliverable, (long long)figures->busy, (long long)figures->missed,
-        (long long)figures->held);
+    cli_line(out, "actors        %zu on %lld threads, %lld messages, %lld asks open",
+             figures->cells.count, (long long)figures->hosts, (long long)handled, (long long)open);
+    cli_line(out, "              %lld undeliverable, %lld busy, %lld events missed, %lld held",
+             (long long)figures->undeliverable, (long long)figures->busy,
+             (long long)figures->missed, (long long)figures->held);
     if (slowest)
-        (void)!dv_buf_printf(out, NULL, "              slowest handler %.1f ms in %s\n",
-                             (double)slowest->slowest_ns / 1e6, slowest->address);
+        cli_line(out, "              slowest handler %.1f ms in %s",
+                 (double)slowest->slowest_ns / 1e6, slowest->address);
 }
 
 void cli_print_status(const struct dv_daemon_status *s, struct dv_buf *out)
 {
     char time[32];
-    (void)!dv_buf_printf(out, NULL, "davitd        %s, pid %lld, up %s, home %s\n", s->version,
-                         (long long)s->pid, age(s->uptime_s, time),
-                         s->home_dir ? s->home_dir : "?");
-    (void)!dv_buf_printf(out, NULL, "runtime       %s\n",
-                         s->runtime ? s->runtime : "does not answer");
-    (void)!dv_buf_printf(out, NULL, "monitor       %s\n",
-                         s->monitor ? "connected" : "cannot be reached: start davit-monitor");
-    (void)!dv_buf_printf(out, NULL, "containers    %lld, %lld running\n", (long long)s->containers,
-                         (long long)s->running);
+    cli_line(out, "davitd        %s, pid %lld, up %s, home %s", s->version, (long long)s->pid,
+             age(s->uptime_s, time), s->home_dir ? s->home_dir : "?");
+    cli_line(out, "runtime       %s", s->runtime ? s->runtime : "does not answer");
+    cli_line(out, "monitor       %s",
+             s->monitor ? "connected" : "cannot be reached: start davit-monitor");
+    cli_line(out, "containers    %lld, %lld running", (long long)s->containers,
+             (long long)s->running);
     if (s->network)
-        (void)!dv_buf_printf(out, NULL, "network       %s\n", s->network);
+        cli_line(out, "network       %s", s->network);
     for (size_t i = 0; i < s->bridges.count; i++)
         print_bridge(&s->bridges.items[i], out);
     if (s->figures)

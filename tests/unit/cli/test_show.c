@@ -150,6 +150,53 @@ Test(show, for_counts_from_when_the_state_began)
     }
 }
 
+Test(show, for_is_unknown_without_a_time)
+{
+    static const enum dv_status status[] = {DV_STATUS_CREATED, DV_STATUS_RUNNING, DV_STATUS_EXITED,
+                                            DV_STATUS_DEAD};
+    for (size_t i = 0; i < sizeof(status) / sizeof(status[0]); i++) {
+        struct dv_container_summary c = container("a", status[i]);
+        c.created_ns = 0;
+        print_ps(&c, 1, false);
+        cr_assert_str_eq(column("FOR", 7), "-");
+    }
+}
+
+Test(show, texts_of_the_daemon_neither_drive_the_terminal_nor_forge_rows)
+{
+    struct dv_container_summary rows[] = {container("a\xc2\x9b"
+                                                    "2J",
+                                                    DV_STATUS_CREATED),
+                                          container("caf\xc3\xa9", DV_STATUS_CREATED)};
+    rows[0].image = "i\x1b[31m";
+    rows[0].error = "gone\nforged  row\x7f";
+    rows[1].image = "i";
+    print_ps(rows, 2, false);
+    cr_assert_str_eq(out.data,
+                     "ID            NAME       IMAGE      STATE         FOR      RESTARTS  "
+                     "NOTE\n"
+                     "3f0c2a51-7d5  a\\u009b2J  i\\x1b[31m  CREATED       50 s     0         "
+                     "gone\\nforged  row\\x7f\n"
+                     "3f0c2a51-7d5  caf\xc3\xa9       i          CREATED       50 s     0  "
+                     "       \n");
+
+    struct dv_bridge_note bridge = {
+        .bridge = "hono", .status = DV_LINK_DOWN, .note = "refused\x1b[A\nby it"};
+    struct dv_cell_figures cell = {.address = "x\xc2\x9b", .slowest_ns = 1};
+    struct dv_kit_figures figures = {.cells = {.items = &cell, .count = 1}};
+    struct dv_daemon_status s = {.version = "1\n",
+                                 .runtime = "\x1b",
+                                 .network = "\x07",
+                                 .home_dir = "\x7f",
+                                 .bridges = {.items = &bridge, .count = 1},
+                                 .figures = &figures};
+    dv_buf_clear(&out);
+    cli_print_status(&s, &out);
+    for (const char *at = out.data; *at; at++)
+        cr_assert((*at >= ' ' && *at < 0x7f) || *at == '\n', "%02x", (unsigned char)*at);
+    cr_expect_not_null(strstr(out.data, "refused\\x1b[A\\nby it\n"));
+}
+
 Test(show, a_time_is_told_in_the_unit_that_says_most)
 {
     static const struct {

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/cli_fake.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+struct cli_fake cli_fake;
+
+int cli_fake_run(int (*command)(struct cli *cli, int argc, char **argv), char **words)
+{
+    struct cli cli = {.fd = -1};
+    int count = 0;
+    while (words[count])
+        count++;
+    optind = 0;
+    opterr = 0;
+    cli_fake.asked = 0;
+    cli_fake.usages = 0;
+    cli_fake.args[0] = '\0';
+    return command(&cli, count, words);
+}
+
+int cli_ask(struct cli *cli,
+            const char *feature,
+            const char *operation,
+            const char *args,
+            struct dv_arena *arena,
+            const char **ret_value,
+            struct dv_error *err)
+{
+    (void)cli;
+    (void)arena;
+    cli_fake.asked++;
+    snprintf(cli_fake.feature, sizeof(cli_fake.feature), "%s", feature);
+    snprintf(cli_fake.operation, sizeof(cli_fake.operation), "%s", operation);
+    snprintf(cli_fake.args, sizeof(cli_fake.args), "%s", args ? args : "");
+    if (cli_fake.refusal)
+        return dv_error_set(err, cli_fake.refusal, "refused by the test");
+    *ret_value = cli_fake.value;
+    return 0;
+}
+
+int cli_find(struct cli *cli,
+             const char *name,
+             struct dv_arena *arena,
+             const struct dv_container_summary **ret,
+             struct dv_error *err)
+{
+    (void)cli;
+    (void)name;
+    (void)arena;
+    if (cli_fake.refusal)
+        return dv_error_set(err, cli_fake.refusal, "refused by the test");
+    *ret = &cli_fake.container;
+    return 0;
+}
+
+int cli_usage(const char *name)
+{
+    (void)name;
+    cli_fake.usages++;
+    return CLI_USAGE;
+}
+
+int cli_fail(const struct dv_error *err)
+{
+    (void)err;
+    return CLI_FAILED;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The daemon of a test of one command's file: what davit would ask is kept, the answer is given.
+ * Stands for cli/connection.c, cli/containers.c and cli/main.c.
+ */
+#include "cli/cli.h"
+
+extern struct cli_fake {
+    const char *value;                     /* answer, NULL: none */
+    enum dv_error_class refusal;           /* instead of it */
+    struct dv_container_summary container; /* the one that every name finds */
+    unsigned asked;
+    char feature[256]; /* of the last question */
+    char operation[128];
+    char args[65536];
+    unsigned usages; /* how often the usage was shown */
+} cli_fake;
+
+/* Runs a command; words end with NULL. The exit code. */
+int cli_fake_run(int (*command)(struct cli *cli, int argc, char **argv), char **words);
