@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bridge/hono/link.h"
 
+#include "bridge/hono/nodelay.h"
 #include "bridge/hono/receive.h"
 
 #include <MQTTAsync.h>
@@ -47,6 +48,7 @@ static void on_connected(void *context, MQTTAsync_successData *data)
 {
     struct dv_hono_link *link = context;
     (void)data;
+    dv_hono_nodelay();
     struct dv_hono_signal signal = {.type = DV_HONO_CONNECTED};
     dv_hono_inbox_signal(link->inbox, &signal);
 }
