@@ -4,6 +4,9 @@ import json
 import os
 import pathlib
 import statistics
+import sys
+
+REASON_SHOWN = 60
 
 
 def median(values):
@@ -62,6 +65,10 @@ class Report:
     def skip(self, figure, reason):
         self._print({"figure": figure, "skipped": reason})
 
+    def fail(self, figure, reason):
+        print(f"bench/run: {figure}: {reason}", file=sys.stderr)
+        self._print({"figure": figure, "failed": reason.splitlines()[0]})
+
     def _print(self, row):
         self._rows.append(row)
         print(json.dumps(row), flush=True)
@@ -69,8 +76,9 @@ class Report:
     def words(self):
         lines = [("figure", "value", "against", "ratio")]
         for row in self._rows:
-            if "skipped" in row:
-                lines.append((row["figure"], "skipped", row["skipped"], ""))
+            without = [key for key in ("skipped", "failed") if key in row]
+            if without:
+                lines.append((row["figure"], without[0], row[without[0]][:REASON_SHOWN], ""))
                 continue
             against = f"{row['against']}: {row['base']:g} {row['unit']}" if "against" in row else ""
             ratio = f"{row['ratio']:g}" if row.get("ratio") is not None else ""

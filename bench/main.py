@@ -85,14 +85,15 @@ def main():
         build(targets)
         os.environ["DAVIT_E2E_BIN"] = str(ROOT / "build" / "release" / "bin")
         worlds.enter_namespaces()
-        left = topics.run_all(report, topics.Options(options.runs, options.messages, wanted))
+        left, is_good = topics.run_all(
+            report, topics.Options(options.runs, options.messages, wanted))
         if not options.json:
             print(f"\n{report.words()}", flush=True)
-        code = int(bool(left))
+        code = int(bool(left) or not is_good)
     except Interrupted as reason:
         code = 130
         print(f"bench/run: interrupted by {reason}", file=sys.stderr)
-    except (AssertionError, OSError, subprocess.SubprocessError) as error:
+    except OSError as error:
         print(f"bench/run: {error}", file=sys.stderr)
     finally:
         for number in SIGNALS:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a figure is measured on: a private broker, registry and gateway with real containers, and
-the cloud's side of MQTT. All of it belongs to one World of the end-to-end tests and ends with it."""
+the cloud's side of MQTT. All of it belongs to one World of the end-to-end tests and ends with it.
+"""
 import itertools
 import json
 import re
