@@ -94,12 +94,23 @@ static int run(const struct dv_launch *what,
     const struct dv_spawn_fd fds[] = {
         {in, 0}, {out, 1}, {is_captured ? capture : error, 2}, {capture, 9}};
     struct dv_spawn spawn = {
-        .path = argv[0], .argv = argv, .envp = what->envp, .fds = fds, .fd_count = 4};
+        .path = argv[0],
+        .argv = argv,
+        .envp = what->envp,
+        .fds = fds,
+        .fd_count = 4,
+        .own_session = true,
+    };
     pid_t pid = 0;
     int r = dv_spawn_start(&spawn, &pid, err);
     if (r == 0) {
         ret->exit_code = dv_direct_launcher_reap(pid, what->timeout_ms);
-        cr_assert_geq(ret->exit_code, 0, "%s did not end in time", argv[0]);
+        if (ret->exit_code < 0) {
+            r = dv_error_set(err, DV_ERR_TIMED_OUT, "%s was killed after %d ms", what->argv[0],
+                             what->timeout_ms);
+            (void)kill(-pid, SIGKILL);
+            cr_assert_eq(dv_direct_launcher_reap(pid, what->timeout_ms), 128 + SIGKILL);
+        }
         if (ret->exit_code == 0)
             read_pid(what, ret);
         if (!is_captured && what->runtime_log)

@@ -4,7 +4,8 @@
  * A launcher (runtime/launcher.h) without davit-monitor: programs become children of the test,
  * which must be a subreaper (PR_SET_CHILD_SUBREAPER), so that init processes do too. They are
  * reaped by dv_direct_launcher_reap(). The root file system is mounted by unshare(1) and mount(8)
- * in a mount namespace of the program's own. One thread.
+ * in a mount namespace of the program's own. At its deadline a program is killed with all of its
+ * process group. One thread.
  */
 #include "base/error.h"
 #include "runtime/launcher.h"

@@ -3,6 +3,7 @@
 #include "tests/support/direct_launcher.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define RUNC "/usr/sbin/runc"
@@ -192,6 +194,45 @@ Test(oci_driver, create_that_fails_early_starts_no_program_and_leaves_nothing, .
     machine_done(&m);
 }
 
+/* The runtime is killed while its init process, in a session of its own, waits for it. */
+static void run_out_of_time(const char *runtime)
+{
+    struct machine m;
+    struct dv_runtime_created created;
+    struct dv_error err = DV_ERROR_INIT;
+    char *args[] = {(char *)"sleep", (char *)"100"};
+    struct dv_hook hook = {.path = (char *)"/bin/sleep", .args = {args, 2}, .type = 0};
+    machine_init(&m, runtime);
+    machine_runs(&m, "exit 0");
+    m.spec.hooks = (struct dv_hook_list){&hook, 1};
+    struct dv_runtime_create_job job = {.record = &m.record, .timeout_ms = 2000};
+    cr_assert_eq(m.driver->ops->create(m.driver, &job, m.arena, &created, &err), -DV_ERR_TIMED_OUT,
+                 "%s", err.text);
+    cr_expect_eq(machine_status(&m), DV_STATUS_UNKNOWN);
+    /* Only what is dead already is left to be reaped. */
+    pid_t pid;
+    do
+        pid = waitpid(-1, NULL, WNOHANG);
+    while (pid > 0);
+    cr_expect(pid < 0 && errno == ECHILD, "a process is left");
+    m.spec.hooks.count = 0;
+    dv_error_clear(&err);
+    cr_assert_eq(machine_create(&m, &created, &err), 0, "%s", err.text);
+    cr_assert_eq(machine_release(&m, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_direct_launcher_reap((pid_t)created.pid, MACHINE_TIMEOUT_MS), 137);
+    machine_done(&m);
+}
+
+Test(oci_driver, create_of_runc_that_is_killed_leaves_nothing, .timeout = 100)
+{
+    run_out_of_time(RUNC);
+}
+
+Test(oci_driver, create_of_crun_that_is_killed_leaves_nothing, .timeout = 100)
+{
+    run_out_of_time(CRUN);
+}
+
 Test(oci_driver, created_container_can_be_given_up, .timeout = 100)
 {
     struct machine m;
@@ -282,7 +323,8 @@ static void travel(enum dv_propagation how, bool inwards, bool outwards)
     cr_assert_eq(mkdir(inner, 0755), 0);
     snprintf(file, sizeof(file), "%s/inside", source);
     cr_assert_eq(mkdir(file, 0755), 0);
-    struct dv_mount_point point = {source, (char *)"/data", how};
+    struct dv_mount_point point = {
+        .source = source, .destination = (char *)"/data", .propagation = how};
     m.spec.mount_points = (struct dv_mount_point_list){&point, 1};
     m.spec.is_privileged = true;
     machine_runs(&m, "mount -t tmpfs t /data/inside; echo x > /data/inside/mark; echo ready; "

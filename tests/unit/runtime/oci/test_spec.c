@@ -117,11 +117,18 @@ Test(oci_spec, everything_that_can_be_asked_for)
     struct dv_hook hooks[] = {
         {.path = TEXT("/opt/before"), .args = {hook_args, 2}, .timeout_s = 5, .type = 0},
         {.path = TEXT("/opt/after"), .type = 2}};
-    struct dv_mount_point mounts[] = {
-        {TEXT("/srv/deep"), TEXT("/data/deep"), DV_PROPAGATION_SLAVE},
-        {TEXT("/srv"), TEXT("/data"), DV_PROPAGATION_RPRIVATE},
-        {TEXT("/srv/hosts"), TEXT("/etc//hosts/"), DV_PROPAGATION_PRIVATE},
-        {TEXT("/srv/shm"), TEXT("/dev/shm"), DV_PROPAGATION_RSHARED}};
+    struct dv_mount_point mounts[] = {{.source = TEXT("/srv/deep"),
+                                       .destination = TEXT("/data/deep"),
+                                       .propagation = DV_PROPAGATION_SLAVE},
+                                      {.source = TEXT("/srv"),
+                                       .destination = TEXT("/data"),
+                                       .propagation = DV_PROPAGATION_RPRIVATE},
+                                      {.source = TEXT("/srv/hosts"),
+                                       .destination = TEXT("/etc//hosts/"),
+                                       .propagation = DV_PROPAGATION_PRIVATE},
+                                      {.source = TEXT("/srv/shm"),
+                                       .destination = TEXT("/dev/shm"),
+                                       .propagation = DV_PROPAGATION_RSHARED}};
     rig_init(&rig);
     rig.spec.env = (struct dv_texts){env, 2};
     rig.spec.cmd = (struct dv_texts){cmd, 2};
