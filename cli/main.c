@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
 #define DEFAULT_SOCKET "/run/davit/davit.sock"
 #define VERSION        "0.1.0"
@@ -120,7 +120,7 @@ static int help(struct cli *cli, int argc, char **argv)
 /* Options before the command; returns where the command is, 0: wrong usage. */
 static int read_global(struct cli *cli, int argc, char **argv)
 {
-    static char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+    static char path[PATH_MAX];
     int i = 1;
     for (; i < argc && argv[i][0] == '-'; i++) {
         if (strcmp(argv[i], "--json") == 0) {

@@ -3,6 +3,7 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 struct cli_fake cli_fake;
 
@@ -20,16 +21,20 @@ int cli_fake_run(int (*command)(struct cli *cli, int argc, char **argv), char **
     return command(&cli, count, words);
 }
 
-int cli_ask(struct cli *cli,
-            const char *feature,
-            const char *operation,
-            const char *args,
-            struct dv_arena *arena,
-            const char **ret_value,
-            struct dv_error *err)
+__attribute__((weak)) int cli_ask(struct cli *cli,
+                                  const char *feature,
+                                  const char *operation,
+                                  const char *args,
+                                  struct dv_arena *arena,
+                                  const char **ret_value,
+                                  struct dv_error *err)
 {
     (void)cli;
     (void)arena;
+    if (cli_fake.list && strcmp(operation, "list") == 0) {
+        *ret_value = cli_fake.list;
+        return 0;
+    }
     cli_fake.asked++;
     snprintf(cli_fake.feature, sizeof(cli_fake.feature), "%s", feature);
     snprintf(cli_fake.operation, sizeof(cli_fake.operation), "%s", operation);
@@ -40,11 +45,11 @@ int cli_ask(struct cli *cli,
     return 0;
 }
 
-int cli_find(struct cli *cli,
-             const char *name,
-             struct dv_arena *arena,
-             const struct dv_container_summary **ret,
-             struct dv_error *err)
+__attribute__((weak)) int cli_find(struct cli *cli,
+                                   const char *name,
+                                   struct dv_arena *arena,
+                                   const struct dv_container_summary **ret,
+                                   struct dv_error *err)
 {
     (void)cli;
     (void)name;
@@ -64,6 +69,20 @@ int cli_usage(const char *name)
 
 int cli_fail(const struct dv_error *err)
 {
-    (void)err;
-    return CLI_FAILED;
+    cli_fake.error = *err;
+    return err->class == DV_ERR_UNAVAILABLE ? CLI_UNREACHABLE : CLI_FAILED;
+}
+
+/* The daemon goes away at once. */
+__attribute__((weak)) int cli_next(struct cli *cli,
+                                   const struct dv_schema *schema,
+                                   struct dv_arena *arena,
+                                   void **ret,
+                                   struct dv_error *err)
+{
+    (void)cli;
+    (void)schema;
+    (void)arena;
+    (void)ret;
+    return dv_error_set(err, DV_ERR_UNAVAILABLE, "the daemon of the test went away");
 }

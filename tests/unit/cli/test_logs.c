@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define PATIENCE_MS 15000
@@ -177,6 +178,29 @@ Test(logs, nul_and_controls_go_unchanged_into_a_pipe)
                   "c\\u0000\n");
     run(WORDS("--json", "web"));
     expect_output("{\"stream\":\"stdout\",\"log\":\"a\\u001b[2J\xc2\x9b\\n\"");
+}
+
+Test(logs, controls_are_shown_on_a_terminal)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    struct termios mode;
+    char name[64];
+    cr_assert_geq(master, 0);
+    cr_assert_eq(grantpt(master) + unlockpt(master) + ptsname_r(master, name, sizeof(name)), 0);
+    dv_autoclose int slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    cr_assert_eq(tcgetattr(slave, &mode), 0);
+    cfmakeraw(&mode);
+    cr_assert_eq(tcsetattr(slave, TCSANOW, &mode), 0);
+    cr_assert_geq(dup2(slave, STDOUT_FILENO), 0);
+    dv_close(&seen);
+    seen = master;
+    write_record("a\\u001b[2J\xc2\x9b"
+                 "b",
+                 0);
+    run(WORDS("web"));
+    expect_output("a\\x1b[2J\\u009bb\n");
+    run(WORDS("--json", "web"));
+    expect_output("{\"stream\":\"stdout\",\"log\":\"a\\u001b[2J\\u009bb\\n\",");
 }
 
 Test(logs, wrong_usage_and_refusals_have_their_codes)
