@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TREE_DEPTH_MAX 2048 /* folders below are moved up first */
+
 static int write_all(int fd, const char *bytes, size_t len)
 {
     while (len) {
@@ -133,15 +135,42 @@ int dv_dir_make(const char *path, mode_t mode, struct dv_error *err)
 }
 
 /*
- * Iterative, one open descriptor at a time: a hostile image may nest thousands of folders. The walk
- * goes down to the first folder, and back up through "..", whose identity is checked so that a
- * folder moved meanwhile cannot lead it elsewhere.
+ * Iterative, with few open descriptors: a hostile image or container may nest any number of
+ * folders. The walk goes down to the first folder, and back up through "..", whose identity is
+ * checked so that a folder moved meanwhile cannot lead it elsewhere.
  */
 struct walk {
     dev_t device;
-    ino_t inodes[DV_TREE_DEPTH_MAX];
+    ino_t inodes[TREE_DEPTH_MAX];
     unsigned depth;
+    int top;        /* borrowed: the folder that is removed */
+    unsigned moved; /* names used there so far */
 };
+
+/* A folder that lies too deep becomes one at the top, where the walk comes by again. A name that is
+ * taken is passed over; there are more names than the entries that a hostile tree would take. */
+static int move_to_top(int fd, const char *name, struct walk *walk)
+{
+    char other[32];
+    do {
+        if (walk->moved == UINT_MAX)
+            return -ELOOP;
+        snprintf(other, sizeof(other), ".davit-deep-%u", walk->moved++);
+        if (renameat2(fd, name, walk->top, other, RENAME_NOREPLACE) == 0)
+            return 0;
+    } while (errno == EEXIST);
+    return -errno;
+}
+
+/* 0, or -errno for what must not be entered. */
+static int check_inner(int inner, const struct walk *walk, ino_t *ret_inode)
+{
+    struct stat info;
+    if (fstat(inner, &info) < 0)
+        return -errno;
+    *ret_inode = info.st_ino;
+    return info.st_dev != walk->device ? -EXDEV : 0;
+}
 
 /* 1: went into a folder, 0: the folder at fd is empty now, negative: errno. */
 static int empty_folder(int *fd, struct walk *walk)
@@ -171,15 +200,20 @@ static int empty_folder(int *fd, struct walk *walk)
         if (errno != ENOTEMPTY && errno != EEXIST)
             return -errno;
         int inner = openat(*fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        struct stat info;
+        ino_t inode = 0;
         if (inner < 0)
             return -errno;
-        if (fstat(inner, &info) < 0 || info.st_dev != walk->device ||
-            walk->depth + 1 >= DV_TREE_DEPTH_MAX) {
+        int r = check_inner(inner, walk, &inode);
+        bool is_too_deep = walk->depth + 1 >= TREE_DEPTH_MAX;
+        if (r == 0 && is_too_deep)
+            r = move_to_top(*fd, entry->d_name, walk);
+        if (r < 0 || is_too_deep) {
             close(inner);
-            return info.st_dev != walk->device ? -EXDEV : -ELOOP;
+            if (r < 0)
+                return r;
+            continue;
         }
-        walk->inodes[++walk->depth] = info.st_ino;
+        walk->inodes[++walk->depth] = inode;
         close(*fd);
         *fd = inner;
         return 1;
@@ -209,11 +243,12 @@ int dv_tree_remove(const char *path, struct dv_error *err)
         return 0;
     if (errno != EISDIR && errno != EPERM)
         return dv_error_sys(err, DV_ERR_IO, errno, "remove '%s'", path);
-    dv_autoclose int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    dv_autoclose int top = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    dv_autoclose int fd = top < 0 ? -1 : fcntl(top, F_DUPFD_CLOEXEC, 0);
     struct stat info;
     if (fd < 0 || fstat(fd, &info) < 0)
         return dv_error_sys(err, DV_ERR_IO, errno, "open '%s' to remove it", path);
-    struct walk walk = {.device = info.st_dev, .inodes = {info.st_ino}};
+    struct walk walk = {.device = info.st_dev, .inodes = {info.st_ino}, .top = top};
     for (;;) {
         int r = empty_folder(&fd, &walk);
         if (r == 0 && walk.depth == 0)

@@ -29,6 +29,5 @@ dv_dir_make(const char *path, mode_t mode, struct dv_error *err);
 __attribute__((warn_unused_result)) int dv_dir_sync(const char *path, struct dv_error *err);
 
 /* Removes a file or a tree; 0 if there is none. Does not cross into another file system and does
- * not follow links; depth is bounded by DV_TREE_DEPTH_MAX. */
-#define DV_TREE_DEPTH_MAX 2048
+ * not follow links; takes any depth. */
 __attribute__((warn_unused_result)) int dv_tree_remove(const char *path, struct dv_error *err);

@@ -99,3 +99,46 @@ Test(durable, remove_takes_deep_trees_and_spares_what_links_point_to)
     cr_assert_eq(access(in("keep"), F_OK), 0);
     cr_assert_eq(dv_tree_remove(in("t"), &err), 0, "absent is fine");
 }
+
+static int make_deep(const char *path, int depth)
+{
+    cr_assert_eq(dv_dir_make(path, 0700, &err), 0);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cr_assert_geq(fd, 0);
+    for (int i = 0; i < depth; i++) {
+        cr_assert_eq(mkdirat(fd, "d", 0700), 0);
+        int inner = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        cr_assert_geq(inner, 0);
+        close(fd);
+        fd = inner;
+    }
+    return fd;
+}
+
+/* A container must not keep itself from being removed. */
+Test(durable, remove_takes_a_tree_of_any_depth)
+{
+    close(make_deep(in("t"), 5000));
+    cr_assert_eq(dv_dir_make(in("t/.davit-deep-0/x"), 0700, &err), 0);
+    cr_assert_eq(dv_durable_replace(in("t/.davit-deep-1"), "", 0, 0600, &err), 0);
+    cr_assert_eq(dv_tree_remove(in("t"), &err), 0, "%s", err.text);
+    cr_assert_neq(access(in("t"), F_OK), 0);
+}
+
+Test(durable, remove_takes_wide_trees_at_the_depth_where_folders_are_moved)
+{
+    int fd = make_deep(in("t"), 2046);
+    char name[16];
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof(name), "w%d", i);
+        cr_assert_eq(mkdirat(fd, name, 0700), 0);
+        int inner = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        cr_assert_geq(inner, 0);
+        cr_assert_eq(mkdirat(inner, "a", 0700), 0);
+        cr_assert_eq(mkdirat(inner, "a/b", 0700), 0);
+        close(inner);
+    }
+    close(fd);
+    cr_assert_eq(dv_tree_remove(in("t"), &err), 0, "%s", err.text);
+    cr_assert_neq(access(in("t"), F_OK), 0);
+}
