@@ -7,6 +7,7 @@
 #include "messages/json/json_codec.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@ struct local {
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
     int epoll;
     int listener;
+    int spare; /* descriptor for turning somebody away when there are no more */
     gid_t group;
     unsigned clients_max;
     unsigned client_count;
@@ -106,12 +108,32 @@ static void turn_away(struct local *l, int fd, const struct dv_error *why)
     client_free(client);
 }
 
+static int open_spare(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Whoever waits would keep the listener readable, and the session busy, for ever. */
+static void turn_away_without_room(struct local *l)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    dv_error_set(&err, DV_ERR_BUSY, "davitd has no descriptors left");
+    dv_close(&l->spare);
+    int fd = accept4(l->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        turn_away(l, fd, &err);
+    l->spare = open_spare();
+}
+
 static void take_client(struct local *l)
 {
     struct dv_error err = DV_ERROR_INIT;
     int fd = accept4(l->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE)
+            turn_away_without_room(l);
         return;
+    }
     if (!is_welcome(l, fd))
         dv_error_set(&err, DV_ERR_DENIED, "'%s' is for root and the group of the socket", l->path);
     else if (l->client_count >= l->clients_max)
@@ -427,6 +449,7 @@ static void free_local(struct dv_bridge *bridge)
     if (l->listener >= 0)
         (void)unlink(l->path);
     dv_close(&l->listener);
+    dv_close(&l->spare);
     dv_close(&l->epoll);
     free(l);
 }
@@ -491,6 +514,7 @@ static int open_local(const struct dv_bridge_env *env, struct dv_bridge **ret, s
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the local bridge");
     l->base.ops = &dv_local_ops;
     l->listener = -1;
+    l->spare = open_spare();
     l->clients_max = config->clients_max;
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     int r = 0;

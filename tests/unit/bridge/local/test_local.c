@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -494,6 +495,30 @@ Test(local, clients_over_the_limit_are_told_and_turned_away)
     expect_served(third);
     dv_line_peer_free(first);
     dv_line_peer_free(third);
+    end();
+}
+
+Test(local, without_descriptors_a_client_is_told_and_turned_away)
+{
+    begin();
+    struct dv_line_peer *served = dv_line_peer_new(path);
+    expect_served(served);
+    struct dv_line_peer *waiting = dv_line_peer_new(path);
+    struct rlimit before;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int next = dup(STDIN_FILENO); /* the first that is free */
+    close(next);
+    struct rlimit limit = {.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    expect_answer(waiting, "", "BUSY");
+    expect_end(waiting);
+    expect_served(served);
+    dv_line_peer_free(waiting);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    waiting = dv_line_peer_new(path);
+    expect_served(waiting);
+    dv_line_peer_free(waiting);
+    dv_line_peer_free(served);
     end();
 }
 
