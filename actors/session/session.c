@@ -25,6 +25,7 @@ struct state {
     struct dv_bridge_sink sink; /* paho's threads call it; it uses only what never changes */
     struct dv_address core;     /* bridge/<name> */
     uint64_t timer;
+    bool has_more; /* the bridge has events that the last round did not take */
 };
 
 /* What an answer to the other side needs when the core cannot give one. */
@@ -180,17 +181,18 @@ static void on_time(struct dv_cell *cell, void *ctx)
     drain(s);
 }
 
-static void arm(struct state *s, bool has_more)
+/* After each call that may leave the bridge with something to do. */
+static void arm(struct state *s)
 {
     dv_timer_cancel(s->cell, s->timer);
     s->timer = 0;
     int64_t deadline = s->bridge->ops->deadline_ns(s->bridge);
-    if (!has_more && deadline == INT64_MAX)
+    if (!s->has_more && deadline == INT64_MAX)
         return;
     int64_t now = dv_clock_monotonic_ns(dv_cell_clock(s->cell));
     /* Compared first: a deadline of INT64_MIN means at once, and nothing can be taken from it. */
     int64_t wait_ms =
-        has_more || deadline <= now ? 0 : (deadline - now + NS_PER_MS - 1) / NS_PER_MS;
+        s->has_more || deadline <= now ? 0 : (deadline - now + NS_PER_MS - 1) / NS_PER_MS;
     s->timer = dv_timer_set(s->cell, wait_ms, on_time, NULL);
 }
 
@@ -209,7 +211,8 @@ static void drain(struct state *s)
             break;
         take_event(s, &event);
     }
-    arm(s, taken == EVENTS_AT_ONCE);
+    s->has_more = taken == EVENTS_AT_ONCE;
+    arm(s);
 }
 
 static void on_readable(struct dv_cell *cell, int fd, short events, void *ctx)
@@ -271,6 +274,7 @@ on_twin(struct dv_cell *cell, const void *body, struct dv_request **request, str
         dv_post(cell, s->core.text, DV_KIND_twin_sent, &failed);
         return dv_error_prefix(err, "bridge %s: twin of %s: ", s->setup->name, change->feature);
     }
+    arm(s);
     return 0;
 }
 
@@ -279,7 +283,9 @@ on_outbox(struct dv_cell *cell, const void *body, struct dv_request **request, s
 {
     (void)request;
     struct state *s = dv_cell_state(cell);
-    return s->bridge->ops->outbox(s->bridge, body, err);
+    int r = s->bridge->ops->outbox(s->bridge, body, err);
+    arm(s);
+    return r;
 }
 
 static int on_features_ready(struct dv_cell *cell,
@@ -291,7 +297,7 @@ static int on_features_ready(struct dv_cell *cell,
     (void)request;
     struct state *s = dv_cell_state(cell);
     int r = s->bridge->ops->features_ready(s->bridge, err);
-    arm(s, false);
+    arm(s);
     return r;
 }
 
@@ -332,7 +338,7 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     if (r < 0)
         return r;
     ask_open(s, 0);
-    arm(s, false);
+    arm(s);
     return 0;
 }
 
