@@ -11,6 +11,7 @@
 #include "runtime/oci/seccomp.h"
 #include "runtime/oci/spec.h"
 #include "runtime/oci/state.h"
+#include "spec/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,8 @@
 #define PASSWD_MAX    (1U << 20)
 #define HOST_FILE_MAX (256U << 10)
 #define LAYERS_MAX    128
+
+#define STOP_SIGNAL_MAX 32 /* characters, as in runtime_created */
 
 /* All that one create needs at hand. */
 struct work {
@@ -238,6 +241,15 @@ static int log_of(struct work *w, struct dv_launch_log *ret, struct dv_error *er
 
 /* -- the call ------------------------------------------------------------------------------- */
 
+/* What is no signal would not fit into the answer, or mean nothing to who stops the container. */
+static char *stop_signal_of(const struct dv_oci_image *image)
+{
+    int number;
+    bool is_signal = image->stop_signal && strlen(image->stop_signal) <= STOP_SIGNAL_MAX &&
+                     dv_signal_parse(image->stop_signal, &number);
+    return is_signal ? (char *)image->stop_signal : NULL;
+}
+
 static int
 launch(struct work *w, int timeout_ms, struct dv_runtime_created *ret, struct dv_error *err)
 {
@@ -275,7 +287,7 @@ launch(struct work *w, int timeout_ms, struct dv_runtime_created *ret, struct dv
     *ret = (struct dv_runtime_created){
         .pid = driver->result.pid,
         .start_ticks = driver->result.start_ticks,
-        .stop_signal = (char *)w->image.stop_signal,
+        .stop_signal = stop_signal_of(&w->image),
     };
     return 0;
 }
@@ -322,7 +334,9 @@ static int fill_paths(struct work *w, struct dv_error *err)
     place_join(w->target, driver->launcher->mount_root(driver->launcher), record->id);
     for (size_t i = 0; i < 3; i++)
         place_join(w->streams[i], w->place.run, names[i]);
-    snprintf(w->host_name, sizeof(w->host_name), "%s", record->spec->host_name);
+    /* A record of old may have none. */
+    const char *name = record->spec->host_name;
+    snprintf(w->host_name, sizeof(w->host_name), "%s", name && name[0] ? name : record->id);
     if (is_host_network(w) && gethostname(w->host_name, sizeof(w->host_name)) < 0)
         return dv_error_sys(err, DV_ERR_IO, errno, "read the host's name");
     return 0;

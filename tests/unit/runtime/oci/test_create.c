@@ -208,6 +208,58 @@ Test(oci_create, image_that_cannot_run_is_refused_before_the_runtime_is_asked)
     }
 }
 
+Test(oci_create, stop_signal_of_an_image_is_one_or_is_not_used)
+{
+    static const struct {
+        const char *given;
+        const char *wanted; /* NULL: the usual one */
+    } rows[] = {
+        {"SIGQUIT", "SIGQUIT"},
+        {"quit", "quit"},
+        {"9", "9"},
+        {"SIGRTMIN+3", "SIGRTMIN+3"},
+        {"", NULL},
+        {"SIGNOTHING", NULL},
+        {"-1", NULL},
+        {"65", NULL},
+        {"9; reboot", NULL},
+        {"00000000000000000000000000000000000000009", NULL},
+    };
+    const struct fake_answer answers[] = {{.verb = "create", .pid = GONE_PID, .start_ticks = 1},
+                                          {.verb = NULL}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct rig rig;
+        struct dv_runtime_created created;
+        char config[256];
+        rig_init(&rig, answers);
+        snprintf(config, sizeof(config), "{\"Cmd\":[\"sh\"],\"StopSignal\":\"%s\"}", rows[i].given);
+        image_write(&rig.scratch, config);
+        cr_assert_eq(rig_create(&rig, &created), 0, "%s", rig.err.text);
+        if (rows[i].wanted)
+            cr_expect_str_eq(created.stop_signal, rows[i].wanted);
+        else
+            cr_expect_null(created.stop_signal, "%s", rows[i].given);
+        rig_done(&rig);
+    }
+}
+
+Test(oci_create, container_without_a_host_name_has_its_id)
+{
+    const struct fake_answer answers[] = {{.verb = "create", .pid = GONE_PID, .start_ticks = 1},
+                                          {.verb = NULL}};
+    static const char *const names[] = {NULL, ""};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct rig rig;
+        struct dv_runtime_created created;
+        rig_init(&rig, answers);
+        rig.made.spec.host_name = (char *)names[i];
+        cr_assert_eq(rig_create(&rig, &created), 0, "%s", rig.err.text);
+        dv_autofree char *text = file_text(below(rig.scratch.run, "containers/c1/hostname"));
+        cr_expect_str_eq(text, "c1\n");
+        rig_done(&rig);
+    }
+}
+
 Test(oci_create, users_come_from_no_file_outside_the_image)
 {
     struct rig rig;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture.h"
 #include "runtime/oci/spec.h"
 #include "tests/support/golden.h"
 
@@ -244,6 +245,74 @@ Test(oci_spec, capability_opens_the_calls_it_is_for)
             cr_expect_eq(names(root, rows[i].call, "SCMP_ACT_ERRNO"), with == 0 && !is_unknown);
         }
     }
+}
+
+static struct dv_json *written(struct rig *rig)
+{
+    DV_AUTO_IN_PLACE(dv_buf) json = DV_BUF_INIT(DV_OCI_SPEC_BYTES_MAX);
+    struct dv_json *root = NULL;
+    struct dv_error err = DV_ERROR_INIT;
+    cr_assert_eq(dv_oci_spec_write(&rig->input, &json, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_json_parse(json.data, json.len, &root, &err), 0, "%s", err.text);
+    return root;
+}
+
+static void expect_list(const struct dv_json *root, const char *path, const char *wanted)
+{
+    dv_autofree char *list = list_at(root, path);
+    cr_expect_str_eq(list, wanted, "%s is '%s'", path, list);
+}
+
+/* What Docker gives by default: a golden file that is written anew must not lose any of it. */
+Test(oci_spec, confinement_is_that_of_docker)
+{
+    static const char capabilities[] =
+        "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID "
+        "CAP_SETPCAP CAP_NET_BIND_SERVICE CAP_NET_RAW CAP_SYS_CHROOT CAP_MKNOD CAP_AUDIT_WRITE "
+        "CAP_SETFCAP";
+    struct rig rig;
+    rig_init(&rig);
+    rig.input.with_seccomp = true;
+    DV_AUTO(dv_json) root = written(&rig);
+    expect_list(root, "process.capabilities.bounding", capabilities);
+    expect_list(root, "process.capabilities.effective", capabilities);
+    expect_list(root, "process.capabilities.permitted", capabilities);
+    expect_list(root, "process.capabilities.inheritable", "");
+    expect_list(root, "process.capabilities.ambient", "");
+    cr_expect(dv_json_bool(at(root, "process.noNewPrivileges")));
+    expect_list(root, "linux.maskedPaths",
+                "/proc/acpi /proc/asound /proc/kcore /proc/keys /proc/latency_stats "
+                "/proc/sched_debug /proc/scsi /proc/timer_list /proc/timer_stats "
+                "/sys/devices/virtual/powercap /sys/firmware");
+    expect_list(root, "linux.readonlyPaths",
+                "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger");
+    cr_expect_str_eq(text_at(root, "linux.seccomp.defaultAction"), "SCMP_ACT_ERRNO");
+    cr_expect_not(dv_json_bool(at(root, "linux.resources.devices[0].allow")));
+    cr_expect_str_eq(text_at(root, "linux.resources.devices[0].access"), "rwm");
+    cr_expect_null(at(root, "linux.resources.devices[0].type"), "of all types");
+    const struct dv_json *mount = dv_json_first(dv_json_get(root, "mounts"));
+    for (; mount; mount = dv_json_next(mount)) {
+        const char *to = text_at(mount, "destination");
+        bool is_kernel = strncmp(to, "/sys", 4) == 0 || strcmp(to, "/proc") == 0;
+        const struct dv_json *options = dv_json_get(mount, "options");
+        cr_expect(!is_kernel || has_item(options, "nosuid"), "%s", to);
+        cr_expect(!is_kernel || has_item(options, "nodev"), "%s", to);
+        cr_expect(strncmp(to, "/sys", 4) != 0 || has_item(options, "ro"), "%s", to);
+    }
+}
+
+Test(oci_spec, only_a_privileged_container_is_spared)
+{
+    struct rig rig;
+    rig_init(&rig);
+    rig.input.with_seccomp = true;
+    rig.spec.is_privileged = true;
+    DV_AUTO(dv_json) root = written(&rig);
+    cr_expect_not(dv_json_bool(at(root, "process.noNewPrivileges")));
+    cr_expect_null(at(root, "linux.maskedPaths"));
+    cr_expect_null(at(root, "linux.readonlyPaths"));
+    cr_expect_null(at(root, "linux.seccomp"));
+    cr_expect(dv_json_bool(at(root, "linux.resources.devices[0].allow")));
 }
 
 Test(oci_spec, wrong_descriptions_are_refused_by_name)
