@@ -247,7 +247,8 @@ static int fake_launch(struct dv_launcher *base,
     if (answer->act)
         answer->act(launcher, what);
     if (answer->r < 0)
-        return dv_error_set(err, (enum dv_error_class) - answer->r, "%s", answer->text);
+        return dv_error_set_at(err, (enum dv_error_class) - answer->r, answer->sys, "launch", "%s",
+                               answer->text);
     ret->exit_code = answer->exit_code;
     ret->pid = answer->pid;
     ret->start_ticks = answer->start_ticks;

@@ -62,7 +62,8 @@ struct fake_launcher;
 /* What happens at the next call with that verb ("create", "start", "delete"). */
 struct fake_answer {
     const char *verb;
-    int r; /* negative class: the launcher itself fails */
+    int r;   /* negative class: the launcher itself fails */
+    int sys; /* errno of such a failure */
     int exit_code;
     const char *text; /* standard error or log of the runtime */
     int32_t pid;
