@@ -2,12 +2,16 @@
 #include "actors/kit/socket.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #define NS_PER_MS   1000000
 #define PARTS       3
 #define SENDER_MARK 1
+
+#define REACH_WAIT_MS  10
+#define REACH_ATTEMPTS 100
 
 void dv_socket_identity(uint32_t host, char identity[DV_IDENTITY_MAX])
 {
@@ -39,6 +43,15 @@ static int send_frame(void *handle, zmq_msg_t *frame, int flags)
     return r;
 }
 
+/* A mailbox that has just connected may not show yet: libzmq passes a command on only when the
+ * thread that wrote the first of several has rung the bell, and that thread may wait for a
+ * processor. The bell is what is waited for here. */
+static void wait_for_commands(zsock_t *socket)
+{
+    struct pollfd bell = {.fd = (int)zsock_fd(socket), .events = POLLIN};
+    (void)poll(&bell, 1, REACH_WAIT_MS);
+}
+
 static int send_identity(zsock_t *socket, const char *identity)
 {
     void *handle = zsock_resolve(socket);
@@ -47,8 +60,13 @@ static int send_identity(zsock_t *socket, const char *identity)
             return 0;
         if (errno == EINTR)
             continue;
+        bool is_unreachable = errno == EHOSTUNREACH;
+        if (attempt > 0 && !is_unreachable)
+            return -DV_ERR_BUSY;
+        if (attempt > REACH_ATTEMPTS)
+            return -DV_ERR_UNDELIVERABLE;
         if (attempt > 0)
-            return errno == EHOSTUNREACH ? -DV_ERR_UNDELIVERABLE : -DV_ERR_BUSY;
+            wait_for_commands(socket);
         /* Room and new mailboxes show only after the socket has read its own commands, which a
          * send does not always do. */
         (void)zsock_events(socket);

@@ -17,7 +17,12 @@
 #define RECORD_FILE_MAX  (2U << 20)
 #define RECORD_ARENA_MAX (8U << 20)
 #define ROTATE_BYTES     (16U << 20)
-#define RETRY_MS         5000
+/* A journal of this size is not left to grow for the sake of those who wait. */
+#define ROTATE_NOW_BYTES (64U << 20)
+/* Records written before other mail gets its turn, two syncs each, and how long it has it. */
+#define RECORDS_AT_ONCE 8
+#define RECORDS_REST_MS 50
+#define RETRY_MS        5000
 
 struct waiter {
     struct dv_request *request;
@@ -40,7 +45,7 @@ struct state {
 };
 
 static void arm_checkpoint(struct state *s, int64_t delay_ms);
-static int checkpoint_all(struct state *s, bool removed_only, struct dv_error *err);
+static int checkpoint(struct state *s, size_t max, struct dv_error *err);
 
 /* -- appending ------------------------------------------------------------------------------ */
 
@@ -52,7 +57,7 @@ static void remove_gone(struct state *s, bool is_durable)
     if (!s->has_removed || !is_durable || s->load_index)
         return;
     s->has_removed = false;
-    if (checkpoint_all(s, true, &err) < 0)
+    if (checkpoint(s, 0, &err) < 0)
         dv_log(DV_LOG_ERROR, "store: %s", err.text); /* the next checkpoint tries again */
 }
 
@@ -162,21 +167,25 @@ static int write_record(struct state *s, const struct dv_stored *stored, struct 
     return s->files.write(s->files.ctx, stored->id, text.data, text.len, err);
 }
 
-static int checkpoint_all(struct state *s, bool removed_only, struct dv_error *err)
+/* Writes at most `max` records, and takes away all that are removed. */
+static int checkpoint(struct state *s, size_t max, struct dv_error *err)
 {
     const struct dv_stored *stored;
     size_t i = 0;
+    size_t written = 0;
     while ((stored = dv_store_memory_at(s->memory, i)) != NULL) {
         int r = 0;
         bool is_removed = stored->is_removed;
+        bool is_written = !is_removed && stored->is_dirty && written < max;
         if (is_removed)
             r = s->files.remove(s->files.ctx, stored->id, err);
-        else if (stored->is_dirty && !removed_only)
+        else if (is_written)
             r = write_record(s, stored, err);
         if (r < 0)
             return r;
-        if (is_removed || (stored->is_dirty && !removed_only))
+        if (is_removed || is_written)
             dv_store_memory_checkpointed(s->memory, stored->id);
+        written += is_written;
         if (!is_removed)
             i++;
     }
@@ -209,7 +218,12 @@ static void on_checkpoint(struct dv_cell *cell, void *ctx)
         arm_checkpoint(s, RETRY_MS);
         return;
     }
-    int r = checkpoint_all(s, false, &err);
+    bool is_pressing = dv_journal_size(s->journal) > ROTATE_NOW_BYTES;
+    int r = checkpoint(s, is_pressing ? SIZE_MAX : RECORDS_AT_ONCE, &err);
+    if (r == 0 && dv_store_memory_dirty(s->memory)) {
+        arm_checkpoint(s, RECORDS_REST_MS);
+        return;
+    }
     bool must_rotate =
         dv_journal_size(s->journal) > ROTATE_BYTES || dv_journal_is_broken(s->journal);
     if (r == 0 && must_rotate) {
@@ -478,7 +492,7 @@ static void stop_cell(struct dv_cell *cell)
     struct state *s = dv_cell_state(cell);
     struct dv_error err = DV_ERROR_INIT;
     on_sync(cell, NULL);
-    if (s->memory && checkpoint_all(s, false, &err) < 0)
+    if (s->memory && checkpoint(s, SIZE_MAX, &err) < 0)
         dv_log(DV_LOG_ERROR, "store: last checkpoint: %s", err.text);
     dv_store_memory_free(s->memory);
 }
