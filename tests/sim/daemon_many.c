@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many containers on the fake machine, all actors, real threads: daemon_many CONTAINERS HOSTS.
+ * Many containers on the fake machine, all actors, real threads: daemon_many CONTAINERS HOSTS
+ * [MESSAGES]. Before the rest each container's actor is asked that many times.
  * Creates and starts all by commands from the cloud, renames, pauses, resumes and stops each,
  * starts the daemon again between, removes all. Every answer, the twin and the machine are looked
  * at.
  */
+#include "actors/addresses.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/process.h"
 #include "whole_daemon.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,13 +127,67 @@ static int restart_daemon(struct whole_daemon *w, struct dv_error *err)
     return r < 0 ? r : whole_daemon_start(w, err);
 }
 
-static int live(struct whole_daemon *w, char (*ids)[64], size_t n)
+static long count_of(const char *folder)
+{
+    long count = -2; /* . and .. */
+    DIR *dir = opendir(folder);
+    while (dir && readdir(dir))
+        count++;
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+/* Of this process: the daemon, the fake machine and the cloud. */
+static void print_cost(const char *when, size_t n, unsigned hosts)
+{
+    FILE *file = fopen("/proc/self/smaps_rollup", "re");
+    char line[256];
+    long private_kb = 0;
+    while (file && fgets(line, sizeof(line), file)) {
+        long kb = 0;
+        if (sscanf(line, "Private_%*[^:]: %ld", &kb) == 1)
+            private_kb += kb;
+    }
+    if (file)
+        fclose(file);
+    printf("{\"when\":\"%s\",\"containers\":%zu,\"hosts\":%u,\"private_kb\":%ld,"
+           "\"descriptors\":%ld,\"threads\":%ld}\n",
+           when, n, hosts, private_kb, count_of("/proc/self/fd"), count_of("/proc/self/task"));
+}
+
+static int ask_each(struct whole_daemon *w, char (*ids)[64], size_t n, unsigned messages)
+{
+    struct dv_container_snapshot_query query;
+    for (unsigned m = 0; m < messages; m++) {
+        for (size_t i = 0; i < n; i++) {
+            struct dv_error err = DV_ERROR_INIT;
+            struct dv_address address = dv_address_of(DV_CONTAINER_PREFIX, ids[i]);
+            DV_AUTO(dv_arena) arena = dv_arena_new(1U << 20);
+            uint16_t kind;
+            void *body;
+            if (dv_system_ask(w->system, address.text, DV_KIND_container_snapshot_query, &query,
+                              PATIENCE_MS, arena, &kind, &body, &err) < 0) {
+                fprintf(stderr, "ask %s: %s\n", address.text, err.text);
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+static int live(struct whole_daemon *w, char (*ids)[64], size_t n, unsigned messages)
 {
     struct dv_error err = DV_ERROR_INIT;
     int64_t begin_ms = now_ms();
     if (create_all(w, ids, n) < 0 || expect(w, "RUNNING", n, n) < 0)
         return -1;
     int64_t created_ms = now_ms();
+    print_cost("running", n, w->hosts);
+    if (ask_each(w, ids, n, messages) < 0)
+        return -1;
+    if (messages)
+        print_cost("after messages", n, w->hosts);
     if (command(w, ids, n, "rename", "name", 204) < 0 ||
         command(w, ids, n, "pause", NULL, 204) < 0 || expect(w, "PAUSED", n, n) < 0 ||
         command(w, ids, n, "resume", NULL, 204) < 0 || expect(w, "RUNNING", n, n) < 0)
@@ -155,16 +212,18 @@ int main(int argc, char **argv)
 {
     size_t containers = argc > 1 ? strtoul(argv[1], NULL, 10) : 1500;
     unsigned hosts = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 256;
+    unsigned messages = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
     struct dv_error err = DV_ERROR_INIT;
     static struct whole_daemon w;
     char(*ids)[64] = calloc(containers, sizeof(*ids));
     daemon_prepare_process();
     dv_log_set(NULL, NULL, DV_LOG_WARN);
+    print_cost("empty", 0, hosts);
     whole_daemon_init(&w, false, 1, hosts);
     memory_cloud_set_link(w.cloud, true);
     int r = ids ? whole_daemon_start(&w, &err) : -1;
     if (r == 0)
-        r = live(&w, ids, containers);
+        r = live(&w, ids, containers, messages);
     if (w.system && whole_daemon_stop(&w, &err) < 0)
         r = -1;
     if (r == 0)
