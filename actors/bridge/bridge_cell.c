@@ -2,18 +2,16 @@
 #include "actors/bridge/bridge_cell.h"
 
 #include "actors/addresses.h"
-#include "actors/bridge/outbox.h"
+#include "actors/bridge/publisher.h"
 #include "actors/bridge/repeats.h"
 #include "actors/env.h"
 #include "base/log.h"
-#include "spec/twin.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define NS_PER_MS    1000000
 #define DAY_MS       (24LL * 3600 * 1000)
-#define VALUE_BYTES  (1U << 20)
 #define REPUBLISH_MS 1000
 #define LOCAL_BRIDGE "local"
 
@@ -22,12 +20,10 @@ struct state {
     const struct dv_actor_env *env;
     char name[65];
     struct dv_address session;
-    struct dv_outbox *outbox;
+    struct dv_publisher *publisher;
     struct dv_repeats *repeats;
     bool is_up;
-    bool is_announced;   /* features_ready was sent for this link */
-    bool is_listing;     /* the list of containers is on its way */
-    uint64_t generation; /* of the link: an old list is ignored */
+    bool is_announced; /* features_ready was sent for this link */
     uint64_t republish_timer;
     unsigned in_progress;
     struct dv_bridge_note note;
@@ -45,102 +41,49 @@ struct in_progress {
     int64_t sequence;
 };
 
-static void publish_all(struct state *s);
-
 /* -- twin out ------------------------------------------------------------------------------- */
 
-static void pump(struct state *s)
-{
-    const struct dv_twin_change *change;
-    while (s->is_up && (change = dv_outbox_next(s->outbox)) != NULL)
-        dv_post(s->cell, s->session.text, DV_KIND_twin_change, change);
-    if (s->is_up && !s->is_announced && !s->is_listing && !dv_outbox_waiting(s->outbox) &&
-        !dv_outbox_open(s->outbox)) {
-        struct dv_features_ready ready;
-        s->is_announced = true;
-        dv_post(s->cell, s->session.text, DV_KIND_features_ready, &ready);
-    }
-}
+static void pump(struct state *s);
 
 static void on_republish(struct dv_cell *cell, void *ctx)
 {
     (void)ctx;
     struct state *s = dv_cell_state(cell);
     s->republish_timer = 0;
-    if (s->is_up)
-        publish_all(s);
-}
-
-/* A change that found no room is made good by publishing everything once the outbox has drained. */
-static void add(struct state *s, const struct dv_twin_change *change)
-{
-    if (dv_outbox_add(s->outbox, change) || s->republish_timer)
-        return;
-    dv_log(DV_LOG_WARN, "bridge %s: the outbox is full, all features will be published again",
-           s->name);
-    s->republish_timer = dv_timer_set(s->cell, REPUBLISH_MS, on_republish, NULL);
-}
-
-typedef int
-twin_text_fn(const struct dv_container_record *record, struct dv_buf *out, struct dv_error *err);
-
-static void add_container(struct state *s,
-                          const struct dv_container_record *record,
-                          enum dv_twin_change_kind kind,
-                          const char *path,
-                          twin_text_fn *text)
-{
-    struct dv_address feature = dv_address_of(DV_CONTAINER_PREFIX, record->id);
-    DV_AUTO_IN_PLACE(dv_buf) value = DV_BUF_INIT(VALUE_BYTES);
-    struct dv_error err = DV_ERROR_INIT;
-    if (text && text(record, &value, &err) < 0) {
-        dv_log(DV_LOG_ERROR, "bridge %s: twin of %s: %s", s->name, feature.text, err.text);
-        return;
-    }
-    struct dv_twin_change change = {
-        .kind = kind,
-        .feature = feature.text,
-        .path = (char *)path,
-        .definition = kind == DV_TWIN_FEATURE ? (char *)DV_TWIN_CONTAINER_DEFINITION : NULL,
-        .value = value.data,
-    };
-    add(s, &change);
-}
-
-static void add_full(struct state *s, const struct dv_container_record *record)
-{
-    add_container(s, record, DV_TWIN_FEATURE, NULL, dv_twin_container_properties);
-}
-
-static void take_event(struct state *s, const struct dv_container_event *event)
-{
-    const struct dv_container_record *record = event->record;
-    struct dv_address feature = dv_address_of(DV_CONTAINER_PREFIX, record->id);
-    dv_repeats_touch(s->repeats, feature.text);
-    if (!s->is_up)
-        return; /* everything is published when the link comes up */
-    switch (event->change) {
-    case DV_CHANGE_CREATED:
-        add_full(s, record);
-        add_container(s, record, DV_TWIN_PROPERTY, "status/state", dv_twin_container_state);
-        break;
-    case DV_CHANGE_STATE:
-        add_container(s, record, DV_TWIN_PROPERTY, "status/state", dv_twin_container_state);
-        break;
-    case DV_CHANGE_NAME:
-        add_container(s, record, DV_TWIN_PROPERTY, "status/name", dv_twin_container_name);
-        break;
-    case DV_CHANGE_CONFIG:
-        add_container(s, record, DV_TWIN_PROPERTY, "status/config", dv_twin_container_config);
-        break;
-    case DV_CHANGE_REMOVED:
-        add_container(s, record, DV_TWIN_DELETE, NULL, NULL);
-        break;
-    case DV_CHANGE_SNAPSHOT:
-        add_full(s, record);
-        break;
-    }
+    dv_publisher_again(s->publisher);
     pump(s);
+}
+
+static void on_list(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    if (dv_cell_is_ending(cell))
+        return;
+    struct state *s = dv_cell_state(cell);
+    if (outcome->error)
+        dv_log(DV_LOG_WARN, "bridge %s: list of containers: %s", s->name, outcome->error->text);
+    dv_publisher_list(s->publisher, (int64_t)(intptr_t)ctx, outcome->error ? NULL : outcome->body);
+    pump(s);
+}
+
+/* Moves everything that can go: asks for a list, sends changes, announces the features. */
+static void pump(struct state *s)
+{
+    int64_t list = dv_publisher_wants_list(s->publisher);
+    if (list) {
+        struct dv_container_list_query query = {0};
+        dv_ask(s->cell, DV_ADDRESS_ROSTER, DV_KIND_container_list_query, &query,
+               s->env->settings->command_timeout_ms, on_list, (void *)(intptr_t)list);
+    }
+    const struct dv_twin_change *change;
+    while ((change = dv_publisher_next(s->publisher)) != NULL)
+        dv_post(s->cell, s->session.text, DV_KIND_twin_change, change);
+    if (dv_publisher_is_behind(s->publisher) && !s->republish_timer)
+        s->republish_timer = dv_timer_set(s->cell, REPUBLISH_MS, on_republish, NULL);
+    if (s->is_up && !s->is_announced && dv_publisher_is_complete(s->publisher)) {
+        struct dv_features_ready ready;
+        s->is_announced = true;
+        dv_post(s->cell, s->session.text, DV_KIND_features_ready, &ready);
+    }
 }
 
 static int
@@ -148,7 +91,12 @@ on_event(struct dv_cell *cell, const void *body, struct dv_request **request, st
 {
     (void)request;
     (void)err;
-    take_event(dv_cell_state(cell), body);
+    struct state *s = dv_cell_state(cell);
+    const struct dv_container_event *event = body;
+    struct dv_address feature = dv_address_of(DV_CONTAINER_PREFIX, event->record->id);
+    dv_repeats_touch(s->repeats, feature.text);
+    dv_publisher_event(s->publisher, event);
+    pump(s);
     return 0;
 }
 
@@ -159,8 +107,8 @@ on_missed(struct dv_cell *cell, const void *body, struct dv_request **request, s
     (void)request;
     (void)err;
     struct state *s = dv_cell_state(cell);
-    if (s->is_up)
-        publish_all(s);
+    dv_publisher_again(s->publisher);
+    pump(s);
     return 0;
 }
 
@@ -171,45 +119,9 @@ on_sent(struct dv_cell *cell, const void *body, struct dv_request **request, str
     (void)err;
     struct state *s = dv_cell_state(cell);
     const struct dv_twin_sent *sent = body;
-    dv_outbox_acknowledge(s->outbox, sent->number);
+    dv_publisher_acknowledge(s->publisher, sent->number, sent->is_failed);
     pump(s);
     return 0;
-}
-
-static void on_list(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
-{
-    struct state *s = dv_cell_state(cell);
-    if ((uint64_t)(uintptr_t)ctx != s->generation || !s->is_up)
-        return;
-    s->is_listing = false;
-    if (outcome->error) {
-        if (outcome->error->class == DV_ERR_CANCELED)
-            return;
-        dv_log(DV_LOG_WARN, "bridge %s: the list of containers is not there yet, asking again: %s",
-               s->name, outcome->error->text);
-        if (!s->republish_timer)
-            s->republish_timer = dv_timer_set(cell, REPUBLISH_MS, on_republish, NULL);
-        s->is_listing = true;
-        return;
-    }
-    const struct dv_container_list *list = outcome->body;
-    for (size_t i = 0; i < list->containers.count; i++)
-        add_full(s, &list->containers.items[i]);
-    struct dv_twin_change factory = {
-        .kind = DV_TWIN_FEATURE,
-        .feature = (char *)DV_ADDRESS_FACTORY,
-        .definition = (char *)DV_TWIN_FACTORY_DEFINITION,
-    };
-    add(s, &factory);
-    pump(s);
-}
-
-static void publish_all(struct state *s)
-{
-    s->is_listing = true;
-    struct dv_container_list_query query = {0};
-    dv_ask(s->cell, DV_ADDRESS_ROSTER, DV_KIND_container_list_query, &query,
-           s->env->settings->command_timeout_ms, on_list, (void *)(uintptr_t)s->generation);
 }
 
 static int
@@ -228,11 +140,11 @@ on_link(struct dv_cell *cell, const void *body, struct dv_request **request, str
         dv_log(DV_LOG_INFO, "bridge %s is %s%s%s%s%s", s->name, s->is_up ? "up" : "down",
                s->identity[0] ? " as " : "", s->identity, s->note_text[0] ? ": " : "",
                s->note_text);
-    s->generation++;
     s->is_announced = false;
-    dv_outbox_clear(s->outbox);
-    if (s->is_up)
-        publish_all(s);
+    dv_timer_cancel(cell, s->republish_timer);
+    s->republish_timer = 0;
+    dv_publisher_link(s->publisher, s->is_up);
+    pump(s);
     return 0;
 }
 
@@ -265,45 +177,18 @@ static struct in_progress *in_progress_new(const struct dv_command *command)
     return NULL;
 }
 
-static void on_journaled(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
-{
-    (void)ctx;
-    if (outcome->error && outcome->error->class != DV_ERR_CANCELED)
-        dv_log(DV_LOG_ERROR, "%s: the end of a command is not in the journal: %s",
-               dv_cell_address(cell), outcome->error->text);
-}
-
-static void journal_answer(struct state *s,
-                           int64_t sequence,
-                           const char *repeat_key,
-                           const struct dv_command_reply *reply)
-{
-    if (!sequence)
-        return;
-    struct dv_store_answered body = {
-        .sequence = sequence,
-        .repeat_key = (char *)repeat_key,
-        .reply = (struct dv_command_reply *)reply,
-        .wall_ns = dv_clock_wall_ns(dv_cell_clock(s->cell)),
-        .bridge = s->name,
-    };
-    dv_ask(s->cell, DV_ADDRESS_STORE, DV_KIND_store_answered, &body,
-           s->env->settings->command_timeout_ms, on_journaled, NULL);
-}
-
 struct repeat_answer {
     struct state *state;
     const struct dv_command_reply *reply;
 };
 
-static void answer_waiter(void *ctx, struct dv_request *request, int64_t sequence)
+static void answer_waiter(void *ctx, struct dv_request *request)
 {
     struct repeat_answer *answer = ctx;
     struct state *s = answer->state;
     s->note.repeats++;
     if (request)
         dv_answer(s->cell, &request, DV_KIND_command_reply, answer->reply);
-    journal_answer(s, sequence, NULL, NULL);
 }
 
 /* UNDELIVERABLE is how an unknown container shows: no such cell. The API calls it a bad parameter.
@@ -326,9 +211,11 @@ static void finish(struct state *s, struct in_progress *p, struct dv_command_rep
     reply->operation = p->operation;
     reply->token = p->token;
     reply->sequence = p->sequence;
+    /* The session makes it durable when it has gone out. */
+    reply->repeat_key = p->repeat_key;
     if (p->request)
         dv_answer(s->cell, &p->request, DV_KIND_command_reply, reply);
-    journal_answer(s, p->sequence, p->repeat_key, reply);
+    reply->repeat_key = NULL;
     struct repeat_answer answer = {s, reply};
     dv_repeats_answer(s->repeats, p->repeat_key, reply,
                       dv_clock_monotonic_ns(dv_cell_clock(s->cell)), answer_waiter, &answer);
@@ -394,7 +281,6 @@ static void refuse(struct state *s,
     fill_error(&reply, error);
     if (*request)
         dv_answer(s->cell, request, DV_KIND_command_reply, &reply);
-    journal_answer(s, command->sequence, NULL, NULL);
 }
 
 static void run(struct state *s, const struct dv_command *command, struct dv_request **request)
@@ -405,7 +291,8 @@ static void run(struct state *s, const struct dv_command *command, struct dv_req
         refuse(s, command, request, &error);
         return;
     }
-    if (s->in_progress >= s->env->settings->commands_max) {
+    bool is_done = command->done_id && command->done_id[0];
+    if (!is_done && s->in_progress >= s->env->settings->commands_max) {
         s->note.refused++;
         dv_error_set(&error, DV_ERR_BUSY,
                      "%u commands are in progress, the limit; send it again later", s->in_progress);
@@ -414,15 +301,20 @@ static void run(struct state *s, const struct dv_command *command, struct dv_req
     }
     const struct dv_command_reply *old = NULL;
     int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(s->cell));
-    switch (dv_repeats_take(s->repeats, command->repeat_key, command->feature, now_ns, request,
-                            command->sequence, &old)) {
+    switch (
+        dv_repeats_take(s->repeats, command->repeat_key, command->feature, now_ns, request, &old)) {
     case DV_REPEAT_WAITING:
         return;
     case DV_REPEAT_ANSWERED:
         s->note.repeats++;
         if (*request)
             dv_answer(s->cell, request, DV_KIND_command_reply, old);
-        journal_answer(s, command->sequence, NULL, NULL);
+        return;
+    case DV_REPEAT_REFUSED:
+        s->note.refused++;
+        dv_error_set(&error, DV_ERR_BUSY, "it was sent %d times and runs; wait for its answer",
+                     DV_REPEAT_WAITERS_MAX + 1);
+        refuse(s, command, request, &error);
         return;
     case DV_REPEAT_NEW:
         break;
@@ -434,6 +326,13 @@ static void run(struct state *s, const struct dv_command *command, struct dv_req
         return;
     }
     p->request = dv_steal(request);
+    if (is_done) {
+        /* It took effect before the restart, and only its answer did not go out. Creates are not
+         * among those: they are over when they are answered. */
+        struct dv_command_reply reply = {.status = 204};
+        finish(s, p, &reply);
+        return;
+    }
     s->in_progress++;
     dv_ask(s->cell, command->feature, DV_KIND_command, command, deadline_ms(s, command), on_result,
            p);
@@ -461,7 +360,7 @@ on_query(struct dv_cell *cell, const void *body, struct dv_request **request, st
     note.bridge = s->name;
     note.note = s->note_text;
     note.identity = s->identity;
-    note.outbox = (int64_t)(dv_outbox_waiting(s->outbox) + dv_outbox_open(s->outbox));
+    note.outbox = (int64_t)dv_publisher_depth(s->publisher);
     if (*request)
         dv_answer(cell, request, DV_KIND_bridge_note, &note);
     return 0;
@@ -520,9 +419,9 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     snprintf(s->name, sizeof(s->name), "%s", args->name);
     s->session = dv_address_of("session/", args->name);
     const struct dv_actor_settings *settings = s->env->settings;
-    s->outbox = dv_outbox_new(settings->outbox_max, settings->twin_in_flight_max);
+    s->publisher = dv_publisher_new(s->name, settings->outbox_max, settings->twin_in_flight_max);
     s->repeats = dv_repeats_new(settings->repeats_max, settings->repeat_window_ms * NS_PER_MS);
-    if (!s->outbox || !s->repeats)
+    if (!s->publisher || !s->repeats)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for bridge %s", s->name);
     dv_subscribe(cell, DV_KIND_container_event);
     ask_repeats(s, 0);
@@ -532,7 +431,7 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
 static void stop_cell(struct dv_cell *cell)
 {
     struct state *s = dv_cell_state(cell);
-    dv_outbox_free(s->outbox);
+    dv_publisher_free(s->publisher);
     dv_repeats_free(s->repeats);
 }
 

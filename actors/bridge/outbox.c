@@ -84,36 +84,44 @@ static struct entry *new_entry(const struct dv_twin_change *change)
     return entry;
 }
 
-static bool is_same_place(const struct dv_twin_change *a, const struct dv_twin_change *b)
+/* Whether `fresh` says all that `old` says: the whole feature covers its properties. */
+static bool covers(const struct dv_twin_change *fresh, const struct dv_twin_change *old)
 {
-    return a->kind == b->kind && strcmp(a->feature, b->feature) == 0 &&
-           strcmp(a->path ? a->path : "", b->path ? b->path : "") == 0;
+    if (strcmp(fresh->feature, old->feature) != 0)
+        return false;
+    if (fresh->kind != DV_TWIN_PROPERTY)
+        return true;
+    return old->kind == DV_TWIN_PROPERTY &&
+           strcmp(fresh->path ? fresh->path : "", old->path ? old->path : "") == 0;
 }
 
-static bool replace(struct dv_outbox *outbox, struct entry *fresh)
+/* Takes out what waits and says nothing more beside `fresh`, which then goes to the end: in the
+ * place of an older one it would come before changes that it is newer than. */
+static void drop_covered(struct dv_outbox *outbox, const struct dv_twin_change *fresh)
 {
-    for (struct entry *entry = outbox->first; entry; entry = entry->next) {
-        if (!is_same_place(entry->change, fresh->change))
+    struct entry **at = &outbox->first;
+    outbox->last = NULL;
+    while (*at) {
+        struct entry *entry = *at;
+        if (!covers(fresh, entry->change)) {
+            outbox->last = entry;
+            at = &entry->next;
             continue;
-        dv_arena_free(entry->arena);
-        entry->arena = fresh->arena;
-        entry->change = fresh->change;
-        free(fresh);
-        return true;
+        }
+        *at = entry->next;
+        free_entry(entry);
+        outbox->waiting--;
     }
-    return false;
 }
 
 bool dv_outbox_add(struct dv_outbox *outbox, const struct dv_twin_change *change)
 {
     struct entry *entry = new_entry(change);
-    if (!entry) {
-        outbox->dropped++;
-        return false;
-    }
-    if (outbox->waiting >= outbox->max) {
-        if (replace(outbox, entry))
-            return true;
+    if (entry && outbox->waiting >= outbox->max)
+        drop_covered(outbox, change);
+    /* Nothing makes a lost delete good; its sender bounds how many there are. */
+    bool has_room = outbox->waiting < outbox->max || change->kind == DV_TWIN_DELETE;
+    if (!entry || !has_room) {
         free_entry(entry);
         outbox->dropped++;
         return false;

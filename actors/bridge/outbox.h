@@ -4,7 +4,7 @@
  * Twin changes on their way out, in order, with a window of unacknowledged ones. Up to its bound
  * every change is kept; beyond it the last value of a (feature, path) replaces an earlier one that
  * still waits, and what has nothing to replace is dropped and counted: then the owner publishes all
- * features anew. Not thread-safe: the bridge cell owns one.
+ * features anew. A delete is never dropped. Not thread-safe: the bridge cell owns one.
  */
 #include "base/cleanup.h"
 #include "messages/messages.h"

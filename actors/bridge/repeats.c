@@ -12,13 +12,7 @@
 #include <string.h>
 
 #define REPLY_BYTES_MAX   (4U << 20)
-#define WAITERS_MAX       16
 #define CONTAINER_FEATURE "Container:"
-
-struct waiter {
-    struct dv_request *request;
-    int64_t sequence;
-};
 
 struct entry {
     uint64_t key_hash; /* 0: free */
@@ -27,7 +21,7 @@ struct entry {
     struct dv_arena *arena; /* NULL while in progress */
     const struct dv_command_reply *reply;
     int64_t answered_ns;
-    struct waiter waiters[WAITERS_MAX];
+    struct dv_request *waiters[DV_REPEAT_WAITERS_MAX];
     unsigned waiter_count;
 };
 
@@ -125,7 +119,6 @@ enum dv_repeat dv_repeats_take(struct dv_repeats *repeats,
                                const char *feature,
                                int64_t now_ns,
                                struct dv_request **request,
-                               int64_t sequence,
                                const struct dv_command_reply **ret_reply)
 {
     struct entry *entry = key && *key ? find(repeats, key) : NULL;
@@ -137,13 +130,14 @@ enum dv_repeat dv_repeats_take(struct dv_repeats *repeats,
         *ret_reply = entry->reply;
         return DV_REPEAT_ANSWERED;
     }
-    if (entry && entry->waiter_count < WAITERS_MAX) {
-        entry->waiters[entry->waiter_count++] = (struct waiter){*request, sequence};
-        *request = NULL;
+    if (entry && entry->waiter_count == DV_REPEAT_WAITERS_MAX)
+        return DV_REPEAT_REFUSED;
+    if (entry) {
+        entry->waiters[entry->waiter_count++] = dv_steal(request);
         return DV_REPEAT_WAITING;
     }
     dv_repeats_touch(repeats, feature);
-    if (key && *key && !entry)
+    if (key && *key)
         (void)claim(repeats, key, feature);
     return DV_REPEAT_NEW;
 }
@@ -172,14 +166,14 @@ void dv_repeats_answer(struct dv_repeats *repeats,
     struct entry *entry = key && *key ? find(repeats, key) : NULL;
     if (!entry || entry->arena)
         return;
-    struct waiter waiters[WAITERS_MAX];
+    struct dv_request *waiters[DV_REPEAT_WAITERS_MAX];
     unsigned count = entry->waiter_count;
     memcpy(waiters, entry->waiters, sizeof(waiters));
     entry->waiter_count = 0;
     if (!keep_reply(entry, reply, now_ns))
         clear(entry);
     for (unsigned i = 0; i < count; i++)
-        fn(ctx, waiters[i].request, waiters[i].sequence);
+        fn(ctx, waiters[i]);
 }
 
 void dv_repeats_restore(struct dv_repeats *repeats,

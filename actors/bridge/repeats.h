@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define DV_REPEAT_WAITERS_MAX 16
+
 struct dv_repeats;
 
 struct dv_repeats *dv_repeats_new(unsigned max, int64_t window_ns);
@@ -24,6 +26,7 @@ enum dv_repeat {
     DV_REPEAT_NEW,      /* run it; the entry is in progress now */
     DV_REPEAT_WAITING,  /* the request was taken: it waits for the first one's answer */
     DV_REPEAT_ANSWERED, /* *ret_reply is the answer, borrowed until the next call */
+    DV_REPEAT_REFUSED,  /* too many wait for the first one's answer already */
 };
 
 /* Looks a command up; an empty key is always new and not remembered. A new one makes answers of the
@@ -33,11 +36,10 @@ enum dv_repeat dv_repeats_take(struct dv_repeats *repeats,
                                const char *feature,
                                int64_t now_ns,
                                struct dv_request **request,
-                               int64_t sequence,
                                const struct dv_command_reply **ret_reply);
 
 /* The answer of a command in progress. Calls `fn` for each repeat that waited. */
-typedef void dv_repeat_waiter_fn(void *ctx, struct dv_request *request, int64_t sequence);
+typedef void dv_repeat_waiter_fn(void *ctx, struct dv_request *request);
 void dv_repeats_answer(struct dv_repeats *repeats,
                        const char *key,
                        const struct dv_command_reply *reply,

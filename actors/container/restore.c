@@ -41,7 +41,7 @@ static void go_on(struct container *c)
     if (c->is_removing) {
         go_on_removing(c);
     } else if (container_is_up(c)) {
-        c->record->start_pending = false;
+        return;
     } else if (c->record->start_pending) {
         container_submit_internal(c, container_start, false);
     } else if (!c->restart_timer && dv_restart_at_boot(c->record, !c->same_boot)) {
@@ -105,6 +105,7 @@ static void take_running(struct container *c, const struct dv_runtime_state *see
     state->exit_code = 0;
     container_set_error(c, NULL);
     c->record->started_before = true;
+    c->record->start_pending = false;
     watch(c, seen->start_ticks);
 }
 

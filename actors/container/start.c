@@ -48,7 +48,8 @@ static void fail_start(struct container *c, const struct dv_error *cause)
     container_submit_internal(c, container_release, false);
     if (task->is_automatic)
         container_consider_restart(c, true);
-    container_commit(c, completed_command(task), NULL, NULL);
+    /* A start that failed took no effect, and a create is over when it is answered. */
+    container_commit(c, 0, NULL, NULL);
     container_publish(c, DV_CHANGE_STATE, error.text);
     if (task->answers_create) {
         dv_log(DV_LOG_WARN, "container '%s' was created but does not run: %s", c->name, error.text);

@@ -42,6 +42,13 @@ static void on_time_over(struct dv_cell *cell, void *ctx)
     fail_stop(c, &err);
 }
 
+/* Told only if the stop fails. */
+static void note_thawed(struct container *c)
+{
+    c->record->state->status = DV_STATUS_RUNNING;
+    c->current->is_thawed = true;
+}
+
 static void on_signalled(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     if (dv_cell_is_ending(cell))
@@ -49,8 +56,12 @@ static void on_signalled(struct dv_cell *cell, void *ctx, const struct dv_outcom
     (void)ctx;
     struct container *c = dv_cell_state(cell);
     /* The end may have been faster than this answer; then the task is over and the timer gone. */
-    if (outcome->error && c->stop_timer)
+    if (!c->stop_timer)
+        return;
+    if (outcome->error)
         fail_stop(c, outcome->error);
+    else if (c->current->is_killing && c->record->state->status == DV_STATUS_PAUSED)
+        note_thawed(c);
 }
 
 static void send_signal(struct container *c, struct task *task, int number)
@@ -81,9 +92,7 @@ static void on_thawed(struct dv_cell *cell, void *ctx, const struct dv_outcome *
         return;
     }
     dv_timer_cancel(cell, c->stop_timer);
-    /* Told only if the stop fails. */
-    c->record->state->status = DV_STATUS_RUNNING;
-    task->is_thawed = true;
+    note_thawed(c);
     send_signal(c, task, task->signal);
 }
 

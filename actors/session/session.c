@@ -17,6 +17,13 @@
 #define EVENTS_AT_ONCE 64
 #define DAY_MS         (24LL * 3600 * 1000)
 
+/* A command of before the restart that took effect and lacks its answer. */
+struct done {
+    struct done *next;
+    int64_t sequence;
+    char id[];
+};
+
 struct state {
     struct dv_cell *cell;
     const struct dv_actor_env *env;
@@ -24,6 +31,7 @@ struct state {
     struct dv_bridge *bridge;
     struct dv_bridge_sink sink; /* paho's threads call it; it uses only what never changes */
     struct dv_address core;     /* bridge/<name> */
+    struct done *done;
     uint64_t timer;
     bool has_more; /* the bridge has events that the last round did not take */
 };
@@ -99,47 +107,90 @@ static void send_reply(struct state *s, const struct dv_command_reply *reply)
                reply->operation, reply->feature, err.text);
 }
 
-static void refuse(struct state *s, const struct in_progress *p, const struct dv_error *error)
+static void on_journaled(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
-    if (!p->wants_reply)
+    (void)ctx;
+    if (outcome->error && !dv_cell_is_ending(cell))
+        dv_log(
+            DV_LOG_ERROR,
+            "%s: the end of a command is not in the journal, it may run again after a restart: %s",
+            dv_cell_address(cell), outcome->error->text);
+}
+
+/* The command is over. After a crash before this is durable it is answered again: by what it did,
+ * if that is durable, else by running it. */
+static void journal_answer(struct state *s, const struct dv_command_reply *reply)
+{
+    if (!reply->sequence)
         return;
-    struct dv_command_reply reply = {
-        .feature = p->feature,
-        .operation = p->operation,
-        .token = p->token,
-        .status = dv_error_status(error->class),
-        .error_class = (int64_t)error->class,
-        .error_text = (char *)error->text,
-        .sequence = p->sequence,
+    struct dv_store_answered body = {
+        .sequence = reply->sequence,
+        .wall_ns = dv_clock_wall_ns(dv_cell_clock(s->cell)),
+        .bridge = (char *)s->setup->name,
     };
-    send_reply(s, &reply);
+    struct dv_command_reply remembered = *reply;
+    if (reply->repeat_key && reply->repeat_key[0]) {
+        remembered.repeat_key = NULL;
+        body.repeat_key = reply->repeat_key;
+        body.reply = &remembered;
+    }
+    dv_ask(s->cell, DV_ADDRESS_STORE, DV_KIND_store_answered, &body,
+           s->env->settings->command_timeout_ms, on_journaled, NULL);
+}
+
+static void answer(struct state *s, const struct in_progress *p, struct dv_command_reply *reply)
+{
+    /* A repeat gets the answer of the first one, under its own token and number. */
+    reply->token = p->token;
+    reply->sequence = p->sequence;
+    if (p->wants_reply)
+        send_reply(s, reply);
+    journal_answer(s, reply);
 }
 
 static void on_answered(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     struct state *s = dv_cell_state(cell);
     struct in_progress *p = ctx;
-    if (outcome->error) {
-        if (outcome->error->class != DV_ERR_CANCELED)
-            refuse(s, p, outcome->error);
-    } else if (p->wants_reply) {
-        /* A repeat gets the answer of the first one, under its own token and number. */
+    if (!outcome->error) {
         struct dv_command_reply reply = *(const struct dv_command_reply *)outcome->body;
-        reply.token = p->token;
-        reply.sequence = p->sequence;
-        send_reply(s, &reply);
+        answer(s, p, &reply);
+    } else if (outcome->error->class != DV_ERR_CANCELED) {
+        struct dv_command_reply refusal = {
+            .feature = p->feature,
+            .operation = p->operation,
+            .status = dv_error_status(outcome->error->class),
+            .error_class = (int64_t)outcome->error->class,
+            .error_text = (char *)outcome->error->text,
+        };
+        answer(s, p, &refusal);
     }
     in_progress_free(p);
 }
 
-static void on_journaled(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+static struct done *take_done(struct state *s, int64_t sequence)
 {
-    (void)ctx;
-    if (outcome->error && outcome->error->class != DV_ERR_CANCELED)
-        dv_log(
-            DV_LOG_ERROR,
-            "%s: the end of a command is not in the journal, it may run again after a restart: %s",
-            dv_cell_address(cell), outcome->error->text);
+    struct done **at = &s->done;
+    while (*at && (*at)->sequence != sequence)
+        at = &(*at)->next;
+    struct done *found = *at;
+    if (found)
+        *at = found->next;
+    return found;
+}
+
+static void add_done(struct state *s, const struct dv_open_command *command)
+{
+    size_t size = strlen(command->done_id) + 1;
+    struct done *done = calloc(1, sizeof(*done) + size);
+    if (!done) {
+        dv_log(DV_LOG_ERROR, "bridge %s: no memory, a command may run twice", s->setup->name);
+        return;
+    }
+    done->sequence = command->sequence;
+    memcpy(done->id, command->done_id, size);
+    done->next = s->done;
+    s->done = done;
 }
 
 static void take_command(struct state *s, const struct dv_command *command)
@@ -149,7 +200,10 @@ static void take_command(struct state *s, const struct dv_command *command)
         dv_log(DV_LOG_ERROR, "bridge %s: no memory for a command", s->setup->name);
         return;
     }
-    dv_ask(s->cell, s->core.text, DV_KIND_command, command, 3 * DAY_MS, on_answered, p);
+    dv_autofree struct done *done = take_done(s, command->sequence);
+    struct dv_command asked = *command;
+    asked.done_id = done ? done->id : NULL;
+    dv_ask(s->cell, s->core.text, DV_KIND_command, &asked, 3 * DAY_MS, on_answered, p);
 }
 
 static void take_event(struct state *s, const struct dv_bridge_event *event)
@@ -227,14 +281,25 @@ static void on_readable(struct dv_cell *cell, int fd, short events, void *ctx)
 
 static void ask_open(struct state *s, int64_t after);
 
+/* Nothing is taken from the bridge before: commands of before the restart come first. */
+static void begin(struct state *s)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    if (dv_watch(s->cell, s->bridge->ops->fd(s->bridge), POLLIN, on_readable, NULL, &err) < 0)
+        dv_log(DV_LOG_ERROR, "bridge %s: %s", s->setup->name, err.text);
+    drain(s);
+}
+
 static void on_open(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     (void)ctx;
     struct state *s = dv_cell_state(cell);
+    if (dv_cell_is_ending(cell))
+        return;
     if (outcome->error) {
-        if (outcome->error->class != DV_ERR_CANCELED)
-            dv_log(DV_LOG_ERROR, "bridge %s: commands taken before the restart cannot be read: %s",
-                   s->setup->name, outcome->error->text);
+        dv_log(DV_LOG_ERROR, "bridge %s: commands taken before the restart cannot be read: %s",
+               s->setup->name, outcome->error->text);
+        begin(s);
         return;
     }
     const struct dv_store_open *open = outcome->body;
@@ -243,6 +308,8 @@ static void on_open(struct dv_cell *cell, void *ctx, const struct dv_outcome *ou
         const struct dv_open_command *command = &open->commands.items[i];
         struct dv_error err = DV_ERROR_INIT;
         last = command->sequence;
+        if (command->done_id && command->done_id[0])
+            add_done(s, command);
         if (s->bridge->ops->replay(s->bridge, command->raw.data, command->raw.len,
                                    command->sequence, &err) < 0)
             dv_log(DV_LOG_ERROR, "bridge %s: command %lld from before the restart is lost: %s",
@@ -250,7 +317,8 @@ static void on_open(struct dv_cell *cell, void *ctx, const struct dv_outcome *ou
     }
     if (open->more)
         ask_open(s, last);
-    drain(s);
+    else
+        begin(s);
 }
 
 static void ask_open(struct state *s, int64_t after)
@@ -334,11 +402,7 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     int r = s->setup->ops->open(&env, &s->bridge, err);
     if (r < 0)
         return dv_error_prefix(err, "bridge %s: ", s->setup->name);
-    r = dv_watch(cell, s->bridge->ops->fd(s->bridge), POLLIN, on_readable, NULL, err);
-    if (r < 0)
-        return r;
     ask_open(s, 0);
-    arm(s);
     return 0;
 }
 
@@ -347,6 +411,11 @@ static void stop_cell(struct dv_cell *cell)
     struct state *s = dv_cell_state(cell);
     if (s->bridge)
         s->bridge->ops->free(s->bridge);
+    while (s->done) {
+        struct done *next = s->done->next;
+        free(s->done);
+        s->done = next;
+    }
 }
 
 const struct dv_cell_type dv_session_cell = {

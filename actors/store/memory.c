@@ -25,13 +25,19 @@ struct intent {
     uint64_t entry; /* of the journal */
 };
 
+/* A command that is taken and not answered. */
+struct open_command {
+    uint64_t sequence;
+    char *done_id; /* container that it took effect on; NULL: it has still to run */
+};
+
 struct dv_store_memory {
     struct stored **stored;
     size_t count;
     size_t room;
     struct stored *buckets[BUCKETS];
 
-    uint64_t *open; /* ascending */
+    struct open_command *open; /* ascending */
     size_t open_count;
     size_t open_room;
 
@@ -102,6 +108,8 @@ void dv_store_memory_free(struct dv_store_memory *memory)
     for (size_t i = 0; i < memory->intent_count; i++)
         free_intent(&memory->intents[i]);
     dv_gone_free(memory->gone);
+    for (size_t i = 0; i < memory->open_count; i++)
+        free(memory->open[i].done_id);
     free(memory->stored);
     free(memory->open);
     free(memory->answers);
@@ -222,13 +230,13 @@ static bool open_index(const struct dv_store_memory *memory, uint64_t sequence, 
     size_t high = memory->open_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (memory->open[middle] < sequence)
+        if (memory->open[middle].sequence < sequence)
             low = middle + 1;
         else
             high = middle;
     }
     *ret = low;
-    return low < memory->open_count && memory->open[low] == sequence;
+    return low < memory->open_count && memory->open[low].sequence == sequence;
 }
 
 static bool is_create(const struct intent *intent)
@@ -255,16 +263,48 @@ static void close_command(struct dv_store_memory *memory, int64_t sequence)
     if (sequence <= 0 || !open_index(memory, (uint64_t)sequence, &index))
         return;
     end_create(memory, sequence);
+    free(memory->open[index].done_id);
     memmove(&memory->open[index], &memory->open[index + 1],
             (memory->open_count - index - 1) * sizeof(*memory->open));
     memory->open_count--;
+}
+
+/* Its effect is durable: it must not run again, but it is not answered yet. */
+static int complete_command(struct dv_store_memory *memory,
+                            int64_t sequence,
+                            const char *id,
+                            struct dv_error *err)
+{
+    size_t index;
+    if (sequence <= 0 || !open_index(memory, (uint64_t)sequence, &index))
+        return 0;
+    char *copy = strdup(id);
+    if (!copy)
+        return no_memory(err);
+    free(memory->open[index].done_id);
+    memory->open[index].done_id = copy;
+    return 0;
+}
+
+const char *dv_store_memory_done_id(const struct dv_store_memory *memory, uint64_t sequence)
+{
+    size_t index;
+    return open_index(memory, sequence, &index) ? memory->open[index].done_id : NULL;
+}
+
+bool dv_store_memory_has_done(const struct dv_store_memory *memory)
+{
+    for (size_t i = 0; i < memory->open_count; i++)
+        if (memory->open[i].done_id)
+            return true;
+    return false;
 }
 
 uint64_t dv_store_memory_open_after(const struct dv_store_memory *memory, uint64_t after)
 {
     size_t index;
     (void)open_index(memory, after + 1, &index);
-    return index < memory->open_count ? memory->open[index] : 0;
+    return index < memory->open_count ? memory->open[index].sequence : 0;
 }
 
 /* Those of a container that is gone, or only its removes. */
@@ -328,19 +368,23 @@ static void add_answer(struct dv_store_memory *memory, uint64_t sequence)
 
 /* -- entries -------------------------------------------------------------------------------- */
 
-/* The command that an entry ends, 0: none. */
-static int64_t ended_command(const struct dv_journal_entry *entry, const void *body)
+/* What an entry says of a command: that it took effect, or that it is over. */
+static int take_end(struct dv_store_memory *memory,
+                    const struct dv_journal_entry *entry,
+                    const void *body,
+                    struct dv_error *err)
 {
-    switch (entry->kind) {
-    case DV_KIND_store_record:
-        return ((const struct dv_store_record *)body)->command_sequence;
-    case DV_KIND_store_remove:
-        return ((const struct dv_store_remove *)body)->command_sequence;
-    case DV_KIND_store_answered:
-        return ((const struct dv_store_answered *)body)->sequence;
-    default:
-        return 0;
+    if (entry->kind == DV_KIND_store_record) {
+        const struct dv_store_record *record = body;
+        return complete_command(memory, record->command_sequence, record->record->id, err);
     }
+    if (entry->kind == DV_KIND_store_remove) {
+        const struct dv_store_remove *gone = body;
+        return complete_command(memory, gone->command_sequence, gone->id, err);
+    }
+    if (entry->kind == DV_KIND_store_answered)
+        close_command(memory, ((const struct dv_store_answered *)body)->sequence);
+    return 0;
 }
 
 static int apply_decoded(struct dv_store_memory *memory,
@@ -348,7 +392,9 @@ static int apply_decoded(struct dv_store_memory *memory,
                          const void *body,
                          struct dv_error *err)
 {
-    close_command(memory, ended_command(entry, body));
+    int r = take_end(memory, entry, body, err);
+    if (r < 0)
+        return r;
     if (entry->kind == DV_KIND_store_record) {
         const struct dv_container_record *record = ((const struct dv_store_record *)body)->record;
         /* A remove makes it DEAD first; any other state afterwards means that it was given up. */
@@ -381,7 +427,7 @@ static int add_command(struct dv_store_memory *memory, uint64_t sequence, struct
     if (!grow((void **)&memory->open, &memory->open_room, memory->open_count,
               sizeof(*memory->open)))
         return no_memory(err);
-    memory->open[memory->open_count++] = sequence;
+    memory->open[memory->open_count++] = (struct open_command){.sequence = sequence};
     return 0;
 }
 
@@ -419,7 +465,7 @@ static int take(struct dv_store_memory *memory,
     void *body;
     int r = dv_decode(schema, entry->payload, entry->len, arena, &body, err);
     if (r == 0 && commands_only)
-        close_command(memory, ended_command(entry, body));
+        r = take_end(memory, entry, body, err);
     else if (r == 0)
         r = apply_decoded(memory, entry, body, err);
     if (r < 0)
@@ -452,7 +498,8 @@ bool dv_store_memory_keeps(const struct dv_store_memory *memory,
     size_t index;
     switch (entry->kind) {
     case DV_KIND_store_command:
-        return open_index(memory, entry->sequence, &index);
+        /* What says that it is done does not stay: alone it would run again. */
+        return open_index(memory, entry->sequence, &index) && !memory->open[index].done_id;
     case DV_KIND_store_answered:
         for (index = 0; index < memory->answers_count; index++)
             if (memory->answers[index] == entry->sequence)

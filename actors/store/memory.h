@@ -52,10 +52,14 @@ size_t dv_store_memory_dirty(const struct dv_store_memory *memory);
 bool dv_store_memory_keeps(const struct dv_store_memory *memory,
                            const struct dv_journal_entry *entry);
 
-/* Numbers of commands that are taken and not over, ascending; 0 at the end. */
+/* Numbers of commands that are taken and not answered, ascending; 0 at the end. */
 uint64_t dv_store_memory_open_after(const struct dv_store_memory *memory, uint64_t after);
 /* Removed containers that the twin may still show; valid until the next entry. */
 char **dv_store_memory_gone(struct dv_store_memory *memory, size_t *ret_count);
+/* The container that such a command took effect on; NULL: it has still to run. */
+const char *dv_store_memory_done_id(const struct dv_store_memory *memory, uint64_t sequence);
+/* Whether there is one that took effect and is not answered: a rotation would lose that answer. */
+bool dv_store_memory_has_done(const struct dv_store_memory *memory);
 /* Unfinished work: the i-th, NULL behind the last. */
 const struct dv_store_intent *dv_store_memory_intent(const struct dv_store_memory *memory,
                                                      size_t index);

@@ -207,6 +207,14 @@ static int keep(void *ctx, const struct dv_journal_entry *entry, struct dv_error
     return entry->sequence > s->applied || dv_store_memory_keeps(s->memory, entry);
 }
 
+static bool must_rotate(const struct state *s)
+{
+    uint64_t size = dv_journal_size(s->journal);
+    if (dv_journal_is_broken(s->journal) || size > ROTATE_NOW_BYTES)
+        return true;
+    return size > ROTATE_BYTES && !dv_store_memory_has_done(s->memory);
+}
+
 static void on_checkpoint(struct dv_cell *cell, void *ctx)
 {
     (void)ctx;
@@ -224,9 +232,7 @@ static void on_checkpoint(struct dv_cell *cell, void *ctx)
         arm_checkpoint(s, RECORDS_REST_MS);
         return;
     }
-    bool must_rotate =
-        dv_journal_size(s->journal) > ROTATE_BYTES || dv_journal_is_broken(s->journal);
-    if (r == 0 && must_rotate) {
+    if (r == 0 && must_rotate(s)) {
         r = dv_journal_each(s->journal, s->applied, learn, s, &err);
         if (r == 0)
             r = dv_journal_rotate(s->journal, keep, s, &err);
@@ -326,8 +332,11 @@ static int gather_open(void *ctx, const struct dv_journal_entry *entry, struct d
         return r;
     const struct dv_store_command *command = body;
     if (strcmp(command->bridge, g->bridge) == 0 && has_room(g, entry->len))
-        g->commands[g->count++] =
-            (struct dv_open_command){(int64_t)entry->sequence, command->raw, {}};
+        g->commands[g->count++] = (struct dv_open_command){
+            .sequence = (int64_t)entry->sequence,
+            .raw = command->raw,
+            .done_id = (char *)dv_store_memory_done_id(g->state->memory, entry->sequence),
+        };
     return 0;
 }
 

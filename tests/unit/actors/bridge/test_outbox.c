@@ -38,9 +38,35 @@ Test(outbox, beyond_its_bound_the_last_value_of_a_place_wins)
     cr_assert(dv_outbox_add(outbox, &c));
     cr_assert_not(dv_outbox_add(outbox, &d), "nothing to replace: dropped");
     cr_assert_eq(dv_outbox_dropped(outbox), 1);
-    cr_assert_str_eq(dv_outbox_next(outbox)->value, "3");
     cr_assert_str_eq(dv_outbox_next(outbox)->value, "2");
+    cr_assert_str_eq(dv_outbox_next(outbox)->value, "3");
     cr_assert_null(dv_outbox_next(outbox));
+}
+
+Test(outbox, beyond_its_bound_a_whole_feature_replaces_what_waits_of_it)
+{
+    DV_AUTO(dv_outbox) outbox = dv_outbox_new(3, 10);
+    struct dv_twin_change whole = {.kind = DV_TWIN_FEATURE, .feature = (char *)"A"};
+    struct dv_twin_change state = change("A", "state", "1");
+    struct dv_twin_change other = change("B", "state", "2");
+    struct dv_twin_change newest = {
+        .kind = DV_TWIN_FEATURE, .feature = (char *)"A", .value = (char *)"3"};
+    cr_assert(dv_outbox_add(outbox, &whole) && dv_outbox_add(outbox, &state) &&
+              dv_outbox_add(outbox, &other));
+    cr_assert(dv_outbox_add(outbox, &newest));
+    cr_assert_str_eq(dv_outbox_next(outbox)->value, "2");
+    cr_assert_str_eq(dv_outbox_next(outbox)->value, "3");
+    cr_assert_null(dv_outbox_next(outbox), "an older state does not come behind it");
+}
+
+Test(outbox, a_delete_is_never_dropped)
+{
+    DV_AUTO(dv_outbox) outbox = dv_outbox_new(1, 10);
+    struct dv_twin_change a = change("A", "state", "1");
+    struct dv_twin_change gone = {.kind = DV_TWIN_DELETE, .feature = (char *)"B"};
+    cr_assert(dv_outbox_add(outbox, &a) && dv_outbox_add(outbox, &gone));
+    cr_assert_str_eq(dv_outbox_next(outbox)->feature, "A");
+    cr_assert_str_eq(dv_outbox_next(outbox)->feature, "B");
 }
 
 Test(outbox, a_lost_link_forgets_what_was_open)

@@ -14,14 +14,13 @@ static enum dv_repeat take(struct dv_repeats *repeats,
                            const struct dv_command_reply **reply)
 {
     struct dv_request *request = REQUEST(1);
-    return dv_repeats_take(repeats, key, feature, now, &request, 0, reply);
+    return dv_repeats_take(repeats, key, feature, now, &request, reply);
 }
 
-static void nobody(void *ctx, struct dv_request *request, int64_t sequence)
+static void nobody(void *ctx, struct dv_request *request)
 {
     (void)ctx;
     (void)request;
-    (void)sequence;
     cr_assert_fail("nobody waits");
 }
 
@@ -73,15 +72,13 @@ Test(repeats, creates_do_not_make_each_other_stale)
 
 struct heard {
     struct dv_request *request;
-    int64_t sequence;
     unsigned count;
 };
 
-static void hear(void *ctx, struct dv_request *request, int64_t sequence)
+static void hear(void *ctx, struct dv_request *request)
 {
     struct heard *heard = ctx;
     heard->request = request;
-    heard->sequence = sequence;
     heard->count++;
 }
 
@@ -91,7 +88,7 @@ Test(repeats, one_that_comes_while_the_first_runs_waits_for_its_answer)
     const struct dv_command_reply *reply = NULL;
     cr_assert_eq(take(repeats, "k", "Container:1", 0, &reply), DV_REPEAT_NEW);
     struct dv_request *request = REQUEST(2);
-    cr_assert_eq(dv_repeats_take(repeats, "k", "Container:1", 1, &request, 7, &reply),
+    cr_assert_eq(dv_repeats_take(repeats, "k", "Container:1", 1, &request, &reply),
                  DV_REPEAT_WAITING);
     cr_assert_null(request);
     struct heard heard = {0};
@@ -100,7 +97,19 @@ Test(repeats, one_that_comes_while_the_first_runs_waits_for_its_answer)
     dv_repeats_answer(repeats, "k", &done, 2, hear, &heard);
     cr_assert_eq(heard.count, 1);
     cr_assert_eq(heard.request, REQUEST(2));
-    cr_assert_eq(heard.sequence, 7);
+}
+
+Test(repeats, more_repeats_than_may_wait_are_refused_and_do_not_run)
+{
+    DV_AUTO(dv_repeats) repeats = dv_repeats_new(8, WINDOW);
+    const struct dv_command_reply *reply = NULL;
+    cr_assert_eq(take(repeats, "k", "ContainerFactory", 0, &reply), DV_REPEAT_NEW);
+    for (int i = 0; i < DV_REPEAT_WAITERS_MAX; i++)
+        cr_assert_eq(take(repeats, "k", "ContainerFactory", 0, &reply), DV_REPEAT_WAITING);
+    struct dv_request *request = REQUEST(4);
+    cr_assert_eq(dv_repeats_take(repeats, "k", "ContainerFactory", 0, &request, &reply),
+                 DV_REPEAT_REFUSED);
+    cr_assert_eq(request, REQUEST(4), "it is answered by the caller");
 }
 
 Test(repeats, a_full_table_forgets_the_oldest_answer_and_never_one_in_progress)
@@ -115,7 +124,7 @@ Test(repeats, a_full_table_forgets_the_oldest_answer_and_never_one_in_progress)
         answer(repeats, key, "ContainerFactory", 0);
     }
     struct dv_request *request = REQUEST(3);
-    cr_assert_eq(dv_repeats_take(repeats, "runs", "ContainerFactory", 0, &request, 0, &reply),
+    cr_assert_eq(dv_repeats_take(repeats, "runs", "ContainerFactory", 0, &request, &reply),
                  DV_REPEAT_WAITING);
     cr_assert_eq(take(repeats, "k0", "ContainerFactory", 0, &reply), DV_REPEAT_NEW);
 }

@@ -69,18 +69,35 @@ static void gone(const char *id)
     apply(&dv_schema_store_remove, &body);
 }
 
-Test(memory, a_command_is_open_until_something_completes_it)
+Test(memory, a_command_is_open_until_it_is_answered)
 {
     uint64_t a = command();
     uint64_t b = command();
     uint64_t c = command();
     cr_assert_eq(dv_store_memory_open_after(memory, 0), a);
-    record("1", a);
-    cr_assert_eq(dv_store_memory_open_after(memory, 0), b);
     struct dv_store_answered answered = {.sequence = (int64_t)b};
     apply(&dv_schema_store_answered, &answered);
-    cr_assert_eq(dv_store_memory_open_after(memory, 0), c);
+    cr_assert_eq(dv_store_memory_open_after(memory, 0), a);
+    cr_assert_eq(dv_store_memory_open_after(memory, a), c);
     cr_assert_eq(dv_store_memory_open_after(memory, c), 0);
+}
+
+Test(memory, a_command_that_took_effect_is_known_by_its_container_until_it_is_answered)
+{
+    uint64_t a = command();
+    uint64_t b = command();
+    cr_assert_null(dv_store_memory_done_id(memory, a));
+    cr_assert_not(dv_store_memory_has_done(memory));
+    record("1", b);
+    cr_assert_null(dv_store_memory_done_id(memory, a));
+    cr_assert_str_eq(dv_store_memory_done_id(memory, b), "1");
+    cr_assert(dv_store_memory_has_done(memory));
+    struct dv_journal_entry entry = {b, DV_KIND_store_command, NULL, 0};
+    cr_assert_not(dv_store_memory_keeps(memory, &entry), "it would run again");
+    struct dv_store_answered answered = {.sequence = (int64_t)b};
+    apply(&dv_schema_store_answered, &answered);
+    cr_assert_null(dv_store_memory_done_id(memory, b));
+    cr_assert_not(dv_store_memory_has_done(memory));
 }
 
 Test(memory, commands_that_others_wrote_are_learned_with_their_ends)
@@ -126,6 +143,43 @@ Test(memory, an_intent_ends_with_the_remove)
     gone("1");
     cr_assert_null(dv_store_memory_intent(memory, 0));
     cr_assert_not(dv_store_memory_keeps(memory, &entry));
+}
+
+static void intend(const char *id)
+{
+    struct dv_store_intent body = {.id = (char *)id, .work = (char *)"remove"};
+    apply(&dv_schema_store_intent, &body);
+}
+
+Test(memory, a_record_takes_the_intent_back_unless_it_is_dead)
+{
+    record("1", 0);
+    record("2", 0);
+    intend("1");
+    intend("2");
+    struct dv_container_record dead = record_of("1");
+    struct dv_container_state state = {.status = DV_STATUS_DEAD};
+    dead.state = &state;
+    struct dv_store_record body = {.record = &dead};
+    apply(&dv_schema_store_record, &body);
+    record("2", 0);
+    cr_assert_str_eq(dv_store_memory_intent(memory, 0)->id, "1");
+    cr_assert_null(dv_store_memory_intent(memory, 1), "that remove was given up");
+}
+
+Test(memory, an_intent_that_is_over_does_not_come_back_beside_one_that_is_not)
+{
+    record("1", 0);
+    record("2", 0);
+    intend("1");
+    uint64_t first = last;
+    intend("2");
+    uint64_t second = last;
+    gone("1");
+    struct dv_journal_entry entry = {first, DV_KIND_store_intent, NULL, 0};
+    cr_assert_not(dv_store_memory_keeps(memory, &entry));
+    entry.sequence = second;
+    cr_assert(dv_store_memory_keeps(memory, &entry));
 }
 
 Test(memory, a_rotation_keeps_open_commands_and_the_newest_answers_only)

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What of the twin goes out, and in which order. When the link comes up everything is published: a
+ * list of all containers is asked for, and its features go out as fast as they are acknowledged,
+ * then deletes that are owed, then ContainerFactory. Events go on meanwhile; one is always newer
+ * than the list, so a container that was heard of since the list was asked for is published from
+ * its event. A property goes out only behind the feature that it belongs to.
+ *
+ * A delete is owed until the other side has acknowledged it, also over a lost link. What found no
+ * room in the outbox is made good by publishing everything again.
+ *
+ * Pure: the owner asks for lists, sends changes and sets timers. Not thread-safe: the bridge cell
+ * owns one.
+ */
+#include "base/cleanup.h"
+#include "messages/messages.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DV_PUBLISHER_GONE_MAX  16384 /* deletes owed */
+#define DV_PUBLISHER_FRESH_MAX 16384 /* containers heard of while a list is on its way */
+
+struct dv_publisher;
+
+/* `bridge` is for the log, borrowed. Limits as of dv_outbox_new(). */
+struct dv_publisher *
+dv_publisher_new(const char *bridge, unsigned outbox_max, unsigned in_flight_max);
+void dv_publisher_free(struct dv_publisher *publisher);
+DV_DEFINE_CLEANUP(dv_publisher, dv_publisher_free)
+
+/* The link came up anew, or went down: what was on its way is lost. */
+void dv_publisher_link(struct dv_publisher *publisher, bool is_up);
+/* Everything once more. */
+void dv_publisher_again(struct dv_publisher *publisher);
+void dv_publisher_event(struct dv_publisher *publisher, const struct dv_container_event *event);
+
+/* Non-zero once for each list that is needed: the owner asks for it and hands it back under that
+ * number, NULL if it did not come. */
+int64_t dv_publisher_wants_list(struct dv_publisher *publisher);
+void dv_publisher_list(struct dv_publisher *publisher,
+                       int64_t number,
+                       const struct dv_container_list *list);
+
+/* The next change to send, numbered, if the window has room; borrowed until the next call. */
+const struct dv_twin_change *dv_publisher_next(struct dv_publisher *publisher);
+void dv_publisher_acknowledge(struct dv_publisher *publisher, int64_t number, bool is_failed);
+
+/* Everything was published since the link came up. */
+bool dv_publisher_is_complete(const struct dv_publisher *publisher);
+/* A change was dropped or a list did not come: dv_publisher_again() is due, after a while. */
+bool dv_publisher_is_behind(const struct dv_publisher *publisher);
+/* Changes waiting or not acknowledged. */
+size_t dv_publisher_depth(const struct dv_publisher *publisher);

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "actors/bridge/publisher.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What goes out, one letter a change: F(eature), P(roperty), D(elete), and the end of the id. */
+static char out[256];
+
+static struct dv_restart_policy policy;
+static struct dv_log_config log_config;
+static struct dv_container_spec spec = {
+    .image_ref = (char *)"r/a:1", .restart_policy = &policy, .log = &log_config};
+static struct dv_container_state state = {.status = DV_STATUS_RUNNING, .pid = 1};
+
+static struct dv_container_record record_of(const char *id)
+{
+    return (struct dv_container_record){
+        .id = (char *)id, .name = (char *)id, .spec = &spec, .state = &state};
+}
+
+static void event(struct dv_publisher *p, enum dv_container_change change, const char *id)
+{
+    struct dv_container_record record = record_of(id);
+    struct dv_container_event body = {.change = change, .record = &record};
+    dv_publisher_event(p, &body);
+}
+
+static void list(struct dv_publisher *p, int64_t number, const char *ids)
+{
+    struct dv_container_record records[64];
+    char texts[64][2];
+    size_t count = strlen(ids);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(texts[i], sizeof(texts[i]), "%c", ids[i]);
+        records[i] = record_of(texts[i]);
+    }
+    struct dv_container_list body = {.containers = {records, count}};
+    dv_publisher_list(p, number, &body);
+}
+
+/* Sends and acknowledges until nothing is left. */
+static const char *drain(struct dv_publisher *p)
+{
+    const struct dv_twin_change *change;
+    out[0] = '\0';
+    while ((change = dv_publisher_next(p)) != NULL) {
+        size_t len = strlen(out);
+        snprintf(out + len, sizeof(out) - len, "%c%c ", "FPD"[change->kind],
+                 change -> feature[strlen(change->feature) - 1]);
+        dv_publisher_acknowledge(p, change->number, false);
+    }
+    return out;
+}
+
+static struct dv_publisher *up(unsigned outbox_max)
+{
+    struct dv_publisher *p = dv_publisher_new("test", outbox_max, 4);
+    cr_assert_eq(dv_publisher_wants_list(p), 0, "nothing to say while the link is down");
+    dv_publisher_link(p, true);
+    return p;
+}
+
+Test(publisher, containers_come_before_the_factory_and_the_features_are_complete_then)
+{
+    DV_AUTO(dv_publisher) p = up(100);
+    int64_t number = dv_publisher_wants_list(p);
+    cr_assert_gt(number, 0);
+    cr_assert_eq(dv_publisher_wants_list(p), 0, "once");
+    cr_assert_null(dv_publisher_next(p));
+    list(p, number, "ab");
+    cr_assert_not(dv_publisher_is_complete(p));
+    cr_assert_str_eq(drain(p), "Fa Fb Fy ");
+    cr_assert(dv_publisher_is_complete(p));
+    event(p, DV_CHANGE_STATE, "a");
+    cr_assert_str_eq(drain(p), "Pa ");
+}
+
+Test(publisher, more_containers_than_the_outbox_holds_are_published)
+{
+    DV_AUTO(dv_publisher) p = up(2);
+    list(p, dv_publisher_wants_list(p), "abcdefgh");
+    cr_assert_str_eq(drain(p), "Fa Fb Fc Fd Fe Ff Fg Fh Fy ");
+    cr_assert_not(dv_publisher_is_behind(p));
+}
+
+Test(publisher, an_event_is_newer_than_the_list_that_is_on_its_way)
+{
+    DV_AUTO(dv_publisher) p = up(100);
+    int64_t number = dv_publisher_wants_list(p);
+    event(p, DV_CHANGE_STATE, "b");
+    list(p, number, "abc");
+    cr_assert_str_eq(drain(p), "Fb Fa Fc Fy ", "the whole of b, from its event, once");
+}
+
+Test(publisher, an_event_before_its_feature_went_out_brings_the_feature)
+{
+    DV_AUTO(dv_publisher) p = up(2);
+    list(p, dv_publisher_wants_list(p), "abcdef");
+    const struct dv_twin_change *first = dv_publisher_next(p);
+    cr_assert_eq(first->kind, DV_TWIN_FEATURE);
+    dv_publisher_acknowledge(p, first->number, false);
+    event(p, DV_CHANGE_STATE, "e");
+    event(p, DV_CHANGE_STATE, "e");
+    cr_assert_str_eq(drain(p), "Fe Pe Fb Fc Fd Ff Fy ");
+}
+
+Test(publisher, a_container_that_goes_while_it_is_listed_is_not_published)
+{
+    DV_AUTO(dv_publisher) p = up(100);
+    int64_t number = dv_publisher_wants_list(p);
+    event(p, DV_CHANGE_REMOVED, "b");
+    list(p, number, "ab");
+    cr_assert_str_eq(drain(p), "Db Fa Fy ");
+}
+
+Test(publisher, a_delete_is_owed_over_a_lost_link_until_it_is_acknowledged)
+{
+    DV_AUTO(dv_publisher) p = up(100);
+    list(p, dv_publisher_wants_list(p), "ab");
+    (void)drain(p);
+    event(p, DV_CHANGE_REMOVED, "a");
+    cr_assert_eq(dv_publisher_next(p)->kind, DV_TWIN_DELETE);
+    dv_publisher_link(p, false);
+    event(p, DV_CHANGE_REMOVED, "b");
+    dv_publisher_link(p, true);
+    list(p, dv_publisher_wants_list(p), "");
+    cr_assert_str_eq(drain(p), "Da Db Fy ");
+    dv_publisher_link(p, true);
+    list(p, dv_publisher_wants_list(p), "");
+    cr_assert_str_eq(drain(p), "Fy ");
+}
+
+Test(publisher, a_list_of_an_old_link_is_ignored)
+{
+    DV_AUTO(dv_publisher) p = up(100);
+    int64_t old = dv_publisher_wants_list(p);
+    dv_publisher_link(p, true);
+    int64_t number = dv_publisher_wants_list(p);
+    list(p, old, "a");
+    cr_assert_str_eq(drain(p), "");
+    list(p, number, "b");
+    cr_assert_str_eq(drain(p), "Fb Fy ");
+}
+
+Test(publisher, what_found_no_room_is_made_good)
+{
+    DV_AUTO(dv_publisher) p = up(1);
+    list(p, dv_publisher_wants_list(p), "ab");
+    (void)drain(p);
+    event(p, DV_CHANGE_STATE, "a");
+    event(p, DV_CHANGE_STATE, "b");
+    cr_assert(dv_publisher_is_behind(p));
+    event(p, DV_CHANGE_STATE, "a");
+    dv_publisher_again(p);
+    cr_assert_not(dv_publisher_is_behind(p));
+    list(p, dv_publisher_wants_list(p), "ab");
+    cr_assert_str_eq(drain(p), "Pa Fa Fb Fy ");
+    cr_assert(dv_publisher_is_complete(p), "the link stayed up");
+}
+
+Test(publisher, a_list_that_does_not_come_is_asked_for_again)
+{
+    DV_AUTO(dv_publisher) p = up(100);
+    dv_publisher_list(p, dv_publisher_wants_list(p), NULL);
+    cr_assert(dv_publisher_is_behind(p));
+    dv_publisher_again(p);
+    list(p, dv_publisher_wants_list(p), "a");
+    cr_assert_str_eq(drain(p), "Fa Fy ");
+}
