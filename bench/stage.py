@@ -123,7 +123,9 @@ class Cloud:
 class Stage:
     """`with Stage(name)`; after it, `left` says what was not given back (and has been removed)."""
 
-    def __init__(self, name):
+    def __init__(self, name, settings=None):
+        """`settings` of davit's own section of the configuration."""
+        self._settings = settings or {}
         self.world = worlds.World(name, f"davit-bench-{worlds.unique_name()[-8:]}")
         self.left = []
         self.broker = self.registry = self.cloud = self.gateway = self.image = None
@@ -146,7 +148,7 @@ class Stage:
             # sleep does not listen to SIGTERM.
             "manager": {"default_ctrs_stop_timeout": "1s"},
             # The one that is measured against.
-            "davit": {"runtime": "runc"}})
+            "davit": {"runtime": "runc", **self._settings}})
         # Runs before the gateway removes its containers: an interrupted read is not gone on with.
         self.world.defer(self.cloud.connect)
         self.cloud.wait(lambda: "ContainerFactory" in self.cloud.twin, "davitd publishes features")

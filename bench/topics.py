@@ -23,6 +23,7 @@ from stage import POLICY_NO, Stage
 
 MS = 1000
 COUNTS = (0, 10, 100)
+FEW_HOSTS = 8
 IDLE_S = 10
 SETTLE_S = 5  # records are written beside their journal a moment after the last change
 FAKE_CONTAINERS = 1500
@@ -213,31 +214,46 @@ def report_memory(report, points):
             memory, descriptors, threads = point[name]
             report.add(f"{name}, {count} containers: private memory", memory, "KB",
                        containers=count, descriptors=descriptors, threads=threads)
-    first, last = min(points), max(points)
-    for column, (what, unit) in enumerate((("private memory", "KB"), ("descriptors", "open"),
-                                           ("threads", "threads"))):
-        more = {name: (points[last][name][column] - points[first][name][column]) / (last - first)
-                for name in ("davitd", "davit-monitor")}
-        report.add(f"each container: {what} of both", sum(more.values()), unit,
-                   containers=last, **more)
+    report_slopes(report, points, "each container")
     report.add("each container: further processes",
-               (points[last]["processes"] - points[first]["processes"]) / (last - first),
-               "processes", containers=last)
+               (points[COUNTS[-1]]["processes"] - points[0]["processes"]) / COUNTS[-1],
+               "processes", containers=COUNTS[-1])
+
+
+def report_slopes(report, points, what):
+    first, last = min(points), max(points)
+    for column, (name, unit) in enumerate((("private memory", "KB"), ("descriptors", "open"),
+                                           ("threads", "threads"))):
+        more = {program: (points[last][program][column] - points[first][program][column]) /
+                (last - first) for program in ("davitd", "davit-monitor")}
+        report.add(f"{what}: {name} of both", sum(more.values()), unit, containers=last, **more)
+
+
+def measure_memory(stage, options, counts):
+    points = {}
+    for count in counts:
+        stage.create(count - len(stage.cloud.containers()))
+        talk(stage, options.messages)
+        points[count] = footprint(stage)
+    return points
 
 
 def bench_memory(report, options):
-    points = {}
+    left = []
     with Stage("memory") as stage:
-        for count in COUNTS:
-            stage.create(count - len(stage.cloud.containers()))
-            if "memory" in options.wanted:
-                talk(stage, options.messages)
-                points[count] = footprint(stage)
-        if points:
-            report_memory(report, points)
+        if "memory" in options.wanted:
+            report_memory(report, measure_memory(stage, options, COUNTS))
+        else:
+            stage.create(COUNTS[-1])
         if "idle" in options.wanted:
             measure_idle(report, stage)
-    return stage.left
+    left += stage.left
+    if "memory" in options.wanted:
+        with Stage("hosts", {"actors": {"container_hosts": FEW_HOSTS}}) as stage:
+            points = measure_memory(stage, options, (0, COUNTS[-1]))
+        left += stage.left
+        report_slopes(report, points, f"each container, {FEW_HOSTS} hosts")
+    return left
 
 
 def measure_idle(report, stage):
