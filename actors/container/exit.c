@@ -89,6 +89,30 @@ void container_take_exit(struct container *c, const struct dv_container_exited *
         self_exit(c, exit);
 }
 
+/* It comes before the start of that process has been reported: the start takes it up, and only then
+ * may its record go. */
+static void
+keep_early(struct container *c, const struct dv_container_exited *exit, struct dv_request **request)
+{
+    c->has_early_exit = true;
+    c->early_exit = *exit;
+    c->early_exit.id = c->record->id;
+    if (c->early_request)
+        dv_answer_done(c->cell, &c->early_request); /* an offer that was repeated */
+    c->early_request = dv_steal(request);
+}
+
+void container_settle_early_exit(struct container *c)
+{
+    if (!c->has_early_exit)
+        return;
+    c->has_early_exit = false;
+    if (container_is_up(c) && c->early_exit.pid == c->record->state->pid)
+        container_take_exit(c, &c->early_exit);
+    struct dv_request *request = dv_steal(&c->early_request);
+    container_commit(c, 0, request ? on_exit_committed : NULL, request);
+}
+
 int container_on_exited(struct dv_cell *cell,
                         const void *body,
                         struct dv_request **request,
@@ -97,20 +121,14 @@ int container_on_exited(struct dv_cell *cell,
     (void)err;
     struct container *c = dv_cell_state(cell);
     const struct dv_container_exited *exit = body;
-    if (c->created_pid && exit->pid == c->created_pid) {
-        c->has_early_exit = true;
-        c->early_exit = *exit;
-        c->early_exit.id = c->record->id;
-    } else if (container_is_up(c) && exit->pid == c->record->state->pid) {
-        if (c->current && c->current->run == container_start) {
-            /* RUNNING is said, its commit is on the way: the start finishes first. */
-            c->has_early_exit = true;
-            c->early_exit = *exit;
-            c->early_exit.id = c->record->id;
-        } else {
-            container_take_exit(c, exit);
-        }
+    bool is_of_record = container_is_up(c) && exit->pid == c->record->state->pid;
+    bool is_starting = c->current && c->current->run == container_start;
+    if ((c->created_pid && exit->pid == c->created_pid) || (is_of_record && is_starting)) {
+        keep_early(c, exit, request);
+        return 0;
     }
+    if (is_of_record)
+        container_take_exit(c, exit);
     if (!*request)
         return 0;
     struct dv_request *kept = dv_steal(request);

@@ -54,6 +54,7 @@ struct container {
     int stop_signal;        /* of the image */
     bool has_early_exit;    /* the created process ended before it was reported as running */
     struct dv_container_exited early_exit;
+    struct dv_request *early_request; /* who waits until it is durable; NULL: nobody */
 
     uint64_t restart_timer; /* 0: no restart pending */
     int64_t restart_due_ns;
@@ -117,6 +118,8 @@ void container_remove_stopped(struct container *c, struct task *task);
 /* exit.c */
 dv_handler_fn container_on_exited;
 void container_take_exit(struct container *c, const struct dv_container_exited *exit);
+/* The start is over: what ended meanwhile is taken up and made durable. */
+void container_settle_early_exit(struct container *c);
 /* A failed start or an exit: arms the restart timer if the policy wants it. */
 void container_consider_restart(struct container *c, bool is_failed_start);
 void container_cancel_restart(struct container *c);

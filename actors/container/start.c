@@ -37,7 +37,6 @@ static void fail_start(struct container *c, const struct dv_error *cause)
     struct dv_error error = *cause;
     dv_error_prefix(&error, "start '%s': ", c->name);
     c->created_pid = 0;
-    c->has_early_exit = false;
     c->record->start_pending = false;
     struct dv_container_state *state = c->record->state;
     state->status = DV_STATUS_STOPPED;
@@ -50,6 +49,7 @@ static void fail_start(struct container *c, const struct dv_error *cause)
         container_consider_restart(c, true);
     /* A start that failed took no effect, and a create is over when it is answered. */
     container_commit(c, 0, NULL, NULL);
+    container_settle_early_exit(c);
     container_publish(c, DV_CHANGE_STATE, error.text);
     if (task->answers_create) {
         dv_log(DV_LOG_WARN, "container '%s' was created but does not run: %s", c->name, error.text);
@@ -70,11 +70,7 @@ static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcom
                outcome->error->text);
     finish_start(c);
     /* The process may have ended before anybody could know that it ran. */
-    if (c->has_early_exit) {
-        c->has_early_exit = false;
-        if (container_is_up(c) && c->early_exit.pid == c->record->state->pid)
-            container_take_exit(c, &c->early_exit);
-    }
+    container_settle_early_exit(c);
 }
 
 static void on_started(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)

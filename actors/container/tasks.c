@@ -93,10 +93,16 @@ void task_failed(struct container *c, const struct dv_error *error)
     finish(c);
 }
 
+/* A create with start is marked in the same way, but somebody waits for it. */
+static bool is_restart(const struct task *task)
+{
+    return task->is_automatic && task->run == container_start;
+}
+
 bool container_has_automatic(const struct container *c)
 {
     for (const struct task *task = c->queue; task; task = task->next)
-        if (task->is_automatic)
+        if (is_restart(task))
             return true;
     return false;
 }
@@ -107,7 +113,7 @@ bool container_drop_automatic(struct container *c)
     struct task **at = &c->queue;
     while (*at) {
         struct task *task = *at;
-        if (!task->is_automatic) {
+        if (!is_restart(task)) {
             at = &task->next;
             continue;
         }

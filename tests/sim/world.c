@@ -65,6 +65,7 @@ static void crash(struct world *world)
     world->crashes++;
     if (chance(world, 15)) {
         note("power loss");
+        world->reboots++;
         daemon_sim_reboot(world->sim);
     } else if (chance(world, 15)) {
         struct dv_error err = DV_ERROR_INIT;

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define WORLD_TARGETS_MAX 64
-#define WORLD_PROBLEM_MAX 1024
+#define WORLD_PROBLEM_MAX 8192
 
 /* A container that the scenario knows by its id. */
 struct world_target {
@@ -31,6 +31,7 @@ struct world {
     bool has_policy_updates; /* restart policies change under way */
     unsigned steps_done;
     unsigned crashes;
+    unsigned reboots;
     unsigned quiet_points;
     char problem[WORLD_PROBLEM_MAX]; /* the first thing that does not hold; empty: none */
 };
