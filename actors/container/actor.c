@@ -93,7 +93,9 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     struct container *c = dv_cell_state(cell);
     c->cell = cell;
     c->settings = env->settings;
-    c->same_boot = args->same_boot;
+    /* Of a new one nothing is older than this daemon. */
+    c->same_boot = args->is_new || args->same_boot;
+    c->is_restored = args->is_new;
     c->is_removing = args->is_removing;
     int r = container_adopt_record(c, args->record, err);
     if (r < 0)

@@ -33,6 +33,8 @@ static void on_frozen(struct dv_cell *cell, void *ctx, const struct dv_outcome *
     struct task *task = ctx;
     bool is_resume = task->run == container_resume;
     if (outcome->error) {
+        /* It may still happen: a job that is late is done all the same. */
+        container_look_later(c, outcome->error);
         fail(c, is_resume ? "resume" : "pause", outcome->error);
         return;
     }

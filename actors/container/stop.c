@@ -88,6 +88,8 @@ static void on_thawed(struct dv_cell *cell, void *ctx, const struct dv_outcome *
     if (c->record->state->status != DV_STATUS_PAUSED || c->current != task)
         return; /* it ended meanwhile, and the end has finished this task */
     if (outcome->error) {
+        /* It may still happen: a job that is late is done all the same. */
+        container_look_later(c, outcome->error);
         fail_stop(c, outcome->error);
         return;
     }
