@@ -19,9 +19,13 @@ def percentile(values, percent):
 
 
 def private_kb(pid):
-    """Memory that nobody else shares."""
+    """Memory that nobody else shares, and the part of it that was written. The rest are pages of
+    programs and libraries: whether those are shared depends on what else is running."""
     lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+    found = {line.split(":")[0]: int(line.split()[1])
+             for line in lines if line.startswith("Private_")}
+    written = found["Private_Dirty"]
+    return written + found["Private_Clean"], written
 
 
 def descriptors(pid):

@@ -198,11 +198,13 @@ def talk(stage, messages):
 
 
 def footprint(stage):
-    """Private KB, descriptors and threads of davitd and davit-monitor, and processes of ours."""
+    """Written KB, descriptors, threads and private KB of davitd and davit-monitor, and processes
+    of ours."""
     found = {}
     for name, pid in (("davitd", stage.gateway.daemon.pid),
                       ("davit-monitor", stage.gateway.monitor.pid)):
-        found[name] = (figures.private_kb(pid), figures.descriptors(pid), figures.threads(pid))
+        private, written = figures.private_kb(pid)
+        found[name] = (written, figures.descriptors(pid), figures.threads(pid), private)
     below = worlds.descendants(stage.gateway.monitor.pid)
     found["processes"] = 2 + len(below) - len(stage.cloud.containers())
     return found
@@ -211,9 +213,10 @@ def footprint(stage):
 def report_memory(report, points):
     for count, point in points.items():
         for name in ("davitd", "davit-monitor"):
-            memory, descriptors, threads = point[name]
-            report.add(f"{name}, {count} containers: private memory", memory, "KB",
-                       containers=count, descriptors=descriptors, threads=threads)
+            written, descriptors, threads, private = point[name]
+            report.add(f"{name}, {count} containers: private memory", private, "KB",
+                       containers=count, written_kb=written, descriptors=descriptors,
+                       threads=threads)
     report_slopes(report, points, "each container")
     report.add("each container: further processes",
                (points[COUNTS[-1]]["processes"] - points[0]["processes"]) / COUNTS[-1],
@@ -222,7 +225,7 @@ def report_memory(report, points):
 
 def report_slopes(report, points, what):
     first, last = min(points), max(points)
-    for column, (name, unit) in enumerate((("private memory", "KB"), ("descriptors", "open"),
+    for column, (name, unit) in enumerate((("written memory", "KB"), ("descriptors", "open"),
                                            ("threads", "threads"))):
         more = {program: (points[last][program][column] - points[first][program][column]) /
                 (last - first) for program in ("davitd", "davit-monitor")}
@@ -396,8 +399,10 @@ def bench_podman(report, options):
             podman.run()
         conmons = podman.conmons()
         memory = [figures.private_kb(pid) for pid in conmons]
-        report.add("podman, each container: private memory of conmon", sum(memory) / len(memory),
-                   "KB", containers=len(memory))
+        report.add("podman, each container: written memory of conmon",
+                   figures.median([written for _, written in memory]), "KB",
+                   private_kb=figures.median([private for private, _ in memory]),
+                   containers=len(memory))
     return stage.left
 
 
