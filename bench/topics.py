@@ -334,7 +334,8 @@ class Podman:
         settings.write_text('[engine]\nlock_type = "file"\nevents_logger = "none"\n')
         self._environment = {**os.environ, "CONTAINERS_CONF": str(settings)}
         self._options = ["--root", folder / "root", "--runroot", folder / "run", "--tmpdir",
-                         folder / "tmp", "--cgroup-manager", "cgroupfs", "--runtime", "runc"]
+                         folder / "tmp", "--network-config-dir", folder / "networks",
+                         "--cgroup-manager", "cgroupfs", "--runtime", "runc"]
         self._call("pull", "--quiet", "--tls-verify=false", stage.image)
 
     def _call(self, *arguments):
