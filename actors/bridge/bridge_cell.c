@@ -23,6 +23,7 @@ struct state {
     struct dv_publisher *publisher;
     struct dv_repeats *repeats;
     bool is_up;
+    int64_t link_number;
     bool is_announced; /* features_ready was sent for this link */
     uint64_t republish_timer;
     unsigned in_progress;
@@ -80,10 +81,16 @@ static void pump(struct state *s)
     if (dv_publisher_is_behind(s->publisher) && !s->republish_timer)
         s->republish_timer = dv_timer_set(s->cell, REPUBLISH_MS, on_republish, NULL);
     if (s->is_up && !s->is_announced && dv_publisher_is_complete(s->publisher)) {
-        struct dv_features_ready ready;
+        struct dv_features_ready ready = {.link = s->link_number};
         s->is_announced = true;
         dv_post(s->cell, s->session.text, DV_KIND_features_ready, &ready);
     }
+}
+
+/* Whether the other side shows a feature until it is deleted, also while nobody is connected. */
+static bool remembers_features(const struct state *s)
+{
+    return strcmp(s->name, LOCAL_BRIDGE) != 0;
 }
 
 static int
@@ -115,22 +122,28 @@ on_missed(struct dv_cell *cell, const void *body, struct dv_request **request, s
 static int
 on_sent(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
 {
-    (void)request;
     (void)err;
     struct state *s = dv_cell_state(cell);
     const struct dv_twin_sent *sent = body;
     dv_publisher_acknowledge(s->publisher, sent->number, sent->is_failed);
+    dv_autofree char *deleted = dv_publisher_take_deleted(s->publisher);
+    if (deleted && remembers_features(s)) {
+        struct dv_store_gone_told told = {.id = deleted};
+        dv_post(cell, DV_ADDRESS_STORE, DV_KIND_store_gone_told, &told);
+    }
     pump(s);
+    if (*request)
+        dv_answer_done(cell, request);
     return 0;
 }
 
 static int
 on_link(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
 {
-    (void)request;
     (void)err;
     struct state *s = dv_cell_state(cell);
     const struct dv_link_changed *link = body;
+    s->link_number = link->number;
     bool was_up = s->is_up;
     s->is_up = link->status == DV_LINK_UP;
     s->note.status = link->status;
@@ -145,6 +158,8 @@ on_link(struct dv_cell *cell, const void *body, struct dv_request **request, str
     s->republish_timer = 0;
     dv_publisher_link(s->publisher, s->is_up);
     pump(s);
+    if (*request)
+        dv_answer_done(cell, request);
     return 0;
 }
 
@@ -404,6 +419,32 @@ static void ask_repeats(struct state *s, int64_t after)
            s->env->settings->command_timeout_ms, on_repeats, NULL);
 }
 
+/* -- containers that went before the restart ------------------------------------------------ */
+
+static void on_gone(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    if (dv_cell_is_ending(cell))
+        return;
+    (void)ctx;
+    struct state *s = dv_cell_state(cell);
+    if (outcome->error) {
+        dv_log(DV_LOG_WARN, "bridge %s: the twin may show containers that were removed: %s",
+               s->name, outcome->error->text);
+        return;
+    }
+    const struct dv_store_gone *gone = outcome->body;
+    for (size_t i = 0; i < gone->ids.count; i++)
+        dv_publisher_owe_delete(s->publisher, gone->ids.items[i]);
+    pump(s);
+}
+
+static void ask_gone(struct state *s)
+{
+    struct dv_store_gone_query query;
+    dv_ask(s->cell, DV_ADDRESS_STORE, DV_KIND_store_gone_query, &query,
+           s->env->settings->command_timeout_ms, on_gone, NULL);
+}
+
 static const struct dv_handler handlers[] = {
     {DV_KIND_command, on_command}, {DV_KIND_link_changed, on_link},
     {DV_KIND_twin_sent, on_sent},  {DV_KIND_container_event, on_event},
@@ -425,6 +466,8 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for bridge %s", s->name);
     dv_subscribe(cell, DV_KIND_container_event);
     ask_repeats(s, 0);
+    if (remembers_features(s))
+        ask_gone(s);
     return 0;
 }
 

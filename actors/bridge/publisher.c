@@ -56,6 +56,7 @@ struct dv_publisher {
     struct gone *gone;
     size_t gone_count;
     size_t gone_room;
+    char *deleted; /* the newest one that was acknowledged */
 };
 
 struct dv_publisher *
@@ -98,6 +99,7 @@ void dv_publisher_free(struct dv_publisher *p)
         free(p->gone[--p->gone_count].id);
     free(p->fresh);
     free(p->gone);
+    free(p->deleted);
     dv_outbox_free(p->outbox);
     free(p);
 }
@@ -217,6 +219,9 @@ static bool take_from_list(struct dv_publisher *p, const char *id)
 
 static void owe_delete(struct dv_publisher *p, const char *id)
 {
+    for (size_t i = 0; i < p->gone_count; i++)
+        if (strcmp(p->gone[i].id, id) == 0)
+            return;
     char *copy = p->gone_count < DV_PUBLISHER_GONE_MAX &&
                          grow((void **)&p->gone, &p->gone_room, p->gone_count, sizeof(struct gone))
                      ? strdup(id)
@@ -421,10 +426,24 @@ void dv_publisher_acknowledge(struct dv_publisher *p, int64_t number, bool is_fa
             p->gone[i].is_queued = false;
             return;
         }
-        free(p->gone[i].id);
+        free(p->deleted);
+        p->deleted = p->gone[i].id;
         p->gone[i] = p->gone[--p->gone_count];
         return;
     }
+}
+
+void dv_publisher_owe_delete(struct dv_publisher *p, const char *id)
+{
+    owe_delete(p, id);
+    /* Else they go when the list has gone. */
+    if (p->phase == PHASE_FACTORY || p->phase == PHASE_COMPLETE)
+        add_deletes(p);
+}
+
+char *dv_publisher_take_deleted(struct dv_publisher *p)
+{
+    return dv_steal(&p->deleted);
 }
 
 bool dv_publisher_is_complete(const struct dv_publisher *p)

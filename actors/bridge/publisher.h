@@ -48,6 +48,11 @@ void dv_publisher_list(struct dv_publisher *publisher,
 const struct dv_twin_change *dv_publisher_next(struct dv_publisher *publisher);
 void dv_publisher_acknowledge(struct dv_publisher *publisher, int64_t number, bool is_failed);
 
+/* The container whose delete that acknowledgement was about, or NULL; the caller frees it. */
+char *dv_publisher_take_deleted(struct dv_publisher *publisher);
+/* A container that went before this publisher was made. */
+void dv_publisher_owe_delete(struct dv_publisher *publisher, const char *id);
+
 /* Everything was published since the link came up. */
 bool dv_publisher_is_complete(const struct dv_publisher *publisher);
 /* A change was dropped or a list did not come: dv_publisher_again() is due, after a while. */

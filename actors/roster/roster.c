@@ -144,6 +144,20 @@ struct spawn {
     bool is_new;
 };
 
+static void on_late_cell_ended(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)cell;
+    (void)ctx;
+    (void)outcome; /* there is none if the start had really failed */
+}
+
+/* A cell whose start took too long may start after all; its create was answered as failed. */
+static void end_late_cell(struct state *s, const char *id)
+{
+    struct dv_address address = dv_address_of(DV_CONTAINER_PREFIX, id);
+    dv_stop_cell(s->cell, address.text, SPAWN_TIMEOUT_MS, on_late_cell_ended, NULL);
+}
+
 static void on_spawned(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     struct state *s = dv_cell_state(cell);
@@ -152,8 +166,10 @@ static void on_spawned(struct dv_cell *cell, void *ctx, const struct dv_outcome 
         struct dv_error error = *outcome->error;
         dv_error_prefix(&error, "start an actor for container '%s': ", spawn->id);
         dv_log(DV_LOG_ERROR, "roster: %s", error.text);
-        if (spawn->is_new)
+        if (spawn->is_new) {
+            end_late_cell(s, spawn->id);
             dv_roster_table_remove(s->table, spawn->id);
+        }
         if (spawn->reply_to) {
             struct dv_request *request =
                 dv_request_adopt(cell, spawn->reply_to, spawn->correlation, spawn->deadline_ns);

@@ -15,6 +15,7 @@
 #define NS_PER_MS 1000000
 /* Events taken from the bridge before other mail gets its turn. */
 #define EVENTS_AT_ONCE 64
+#define TELL_AGAIN_MS  50
 #define DAY_MS         (24LL * 3600 * 1000)
 
 /* A command of before the restart that took effect and lacks its answer. */
@@ -22,6 +23,12 @@ struct done {
     struct done *next;
     int64_t sequence;
     char id[];
+};
+
+/* An acknowledgement that the core has not heard of yet. */
+struct sent {
+    struct sent *next;
+    struct dv_twin_sent body;
 };
 
 struct state {
@@ -34,6 +41,11 @@ struct state {
     struct done *done;
     uint64_t timer;
     bool has_more; /* the bridge has events that the last round did not take */
+    struct sent *sent;
+    uintptr_t link_number; /* of the newest change of the link */
+    enum dv_link_status link_status;
+    char link_note[1025];
+    char link_identity[513];
 };
 
 /* What an answer to the other side needs when the core cannot give one. */
@@ -206,19 +218,112 @@ static void take_command(struct state *s, const struct dv_command *command)
     dv_ask(s->cell, s->core.text, DV_KIND_command, &asked, 3 * DAY_MS, on_answered, p);
 }
 
+/* -- what the core must hear ---------------------------------------------------------------- */
+
+/* A mailbox may be full. An acknowledgement that was lost would close the window of the outbox for
+ * good, a lost link would leave the bridge deaf: both are told until they are heard. */
+static void tell_sent(struct state *s, struct sent *sent);
+
+/* A late answer means that it was heard: told again, it would count twice. */
+static bool is_unheard(const struct dv_outcome *outcome)
+{
+    return outcome->error && outcome->error->class == DV_ERR_BUSY;
+}
+
+static void drop_sent(struct state *s, struct sent *sent)
+{
+    struct sent **at = &s->sent;
+    while (*at != sent)
+        at = &(*at)->next;
+    *at = sent->next;
+    free(sent);
+}
+
+static void on_sent_due(struct dv_cell *cell, void *ctx)
+{
+    tell_sent(dv_cell_state(cell), ctx);
+}
+
+static void on_sent_told(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    if (dv_cell_is_ending(cell))
+        return;
+    if (is_unheard(outcome))
+        dv_timer_set(cell, TELL_AGAIN_MS, on_sent_due, ctx);
+    else
+        drop_sent(dv_cell_state(cell), ctx);
+}
+
+static void tell_sent(struct state *s, struct sent *sent)
+{
+    dv_ask(s->cell, s->core.text, DV_KIND_twin_sent, &sent->body,
+           s->env->settings->command_timeout_ms, on_sent_told, sent);
+}
+
+static void take_sent(struct state *s, const struct dv_twin_sent *body)
+{
+    struct sent *sent = calloc(1, sizeof(*sent));
+    if (!sent) {
+        dv_post(s->cell, s->core.text, DV_KIND_twin_sent, body);
+        return;
+    }
+    sent->body = *body;
+    sent->next = s->sent;
+    s->sent = sent;
+    tell_sent(s, sent);
+}
+
+static void tell_link(struct state *s);
+
+static void on_link_due(struct dv_cell *cell, void *ctx)
+{
+    struct state *s = dv_cell_state(cell);
+    if ((uintptr_t)ctx == s->link_number)
+        tell_link(s);
+}
+
+static void on_link_told(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    if (!dv_cell_is_ending(cell) && is_unheard(outcome))
+        dv_timer_set(cell, TELL_AGAIN_MS, on_link_due, ctx);
+}
+
+static void tell_link(struct state *s)
+{
+    struct dv_link_changed body = {
+        .status = s->link_status,
+        .note = s->link_note,
+        .identity = s->link_identity,
+        .number = (int64_t)s->link_number,
+    };
+    dv_ask(s->cell, s->core.text, DV_KIND_link_changed, &body, s->env->settings->command_timeout_ms,
+           on_link_told, (void *)s->link_number);
+}
+
+/* Only the newest counts. */
+static void take_link(struct state *s, const struct dv_link_changed *link)
+{
+    s->link_number++;
+    s->link_status = link->status;
+    snprintf(s->link_note, sizeof(s->link_note), "%s", link->note ? link->note : "");
+    snprintf(s->link_identity, sizeof(s->link_identity), "%s",
+             link->identity ? link->identity : "");
+    tell_link(s);
+}
+
 static void take_event(struct state *s, const struct dv_bridge_event *event)
 {
     switch (event->type) {
     case DV_BRIDGE_NOTHING:
         break;
     case DV_BRIDGE_LINK:
-        dv_post(s->cell, s->core.text, DV_KIND_link_changed, event->body);
+        take_link(s, event->body);
         break;
     case DV_BRIDGE_COMMAND:
         take_command(s, event->body);
         break;
     case DV_BRIDGE_SENT:
-        dv_post(s->cell, s->core.text, DV_KIND_twin_sent, event->body);
+        take_sent(s, event->body);
         break;
     case DV_BRIDGE_FINISHED:
         dv_ask(s->cell, DV_ADDRESS_STORE, DV_KIND_store_answered, event->body,
@@ -339,7 +444,7 @@ on_twin(struct dv_cell *cell, const void *body, struct dv_request **request, str
     int r = s->bridge->ops->twin(s->bridge, change, err);
     if (r < 0) {
         struct dv_twin_sent failed = {.number = change->number, .is_failed = true};
-        dv_post(cell, s->core.text, DV_KIND_twin_sent, &failed);
+        take_sent(s, &failed);
         return dv_error_prefix(err, "bridge %s: twin of %s: ", s->setup->name, change->feature);
     }
     arm(s);
@@ -361,9 +466,11 @@ static int on_features_ready(struct dv_cell *cell,
                              struct dv_request **request,
                              struct dv_error *err)
 {
-    (void)body;
     (void)request;
     struct state *s = dv_cell_state(cell);
+    const struct dv_features_ready *ready = body;
+    if (ready->link != (int64_t)s->link_number)
+        return 0; /* published on a link that is gone */
     int r = s->bridge->ops->features_ready(s->bridge, err);
     arm(s);
     return r;
@@ -409,6 +516,8 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
 static void stop_cell(struct dv_cell *cell)
 {
     struct state *s = dv_cell_state(cell);
+    while (s->sent)
+        drop_sent(s, s->sent);
     if (s->bridge)
         s->bridge->ops->free(s->bridge);
     while (s->done) {
