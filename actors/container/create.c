@@ -55,6 +55,11 @@ static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcom
     struct container *c = dv_cell_state(cell);
     struct task *task = ctx;
     if (outcome->error) {
+        /* It may be durable all the same, or become so: the store was late, or its last sync
+         * failed.
+         */
+        struct dv_store_remove forget = {.id = c->record->id};
+        dv_post(cell, DV_ADDRESS_STORE, DV_KIND_store_remove, &forget);
         give_up(c, outcome->error);
         return;
     }

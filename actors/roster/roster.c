@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define SPAWN_TIMEOUT_MS 60000
+#define LOAD_RETRY_MS    1000
 #define QUERIES_MAX      64
 /* A list must fit one message; the rest is left out and said so. */
 #define LIST_BYTES_MAX (DV_MESSAGE_BYTES_MAX - (64U << 10))
@@ -27,7 +28,8 @@ struct state {
     struct dv_roster_table *table;
     struct interrupted *interrupted;
     size_t interrupted_count;
-    size_t restoring; /* cells asked for and not heard of */
+    size_t restoring;  /* cells asked for and not heard of */
+    int64_t load_from; /* place of the next page of records in the store */
     bool is_loaded;
     struct dv_request *queries[QUERIES_MAX]; /* wait for the end of the restore */
     char *query_names[QUERIES_MAX];
@@ -388,14 +390,26 @@ static void restore_one(struct state *s, const struct dv_container_record *recor
 
 static void load(struct state *s);
 
+static void on_load_again(struct dv_cell *cell, void *ctx)
+{
+    (void)ctx;
+    load(dv_cell_state(cell));
+}
+
 static void on_loaded(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     (void)ctx;
     struct state *s = dv_cell_state(cell);
+    if (dv_cell_is_ending(cell))
+        return;
     if (outcome->error) {
-        if (outcome->error->class == DV_ERR_CANCELED)
+        bool is_late = dv_error_is_retryable(outcome->error->class);
+        dv_log(DV_LOG_ERROR, "roster: the records cannot be read%s: %s",
+               is_late ? ", asking again" : "", outcome->error->text);
+        if (is_late) {
+            (void)dv_timer_set(cell, LOAD_RETRY_MS, on_load_again, NULL);
             return;
-        dv_log(DV_LOG_ERROR, "roster: the records cannot be read: %s", outcome->error->text);
+        }
         s->is_loaded = true;
         answer_waiting(s);
         return;
@@ -408,6 +422,7 @@ static void on_loaded(struct dv_cell *cell, void *ctx, const struct dv_outcome *
     for (size_t i = 0; i < loaded->intents.count; i++)
         keep_interrupted(s, &loaded->intents.items[i]);
     if (loaded->more) {
+        s->load_from = loaded->next;
         load(s);
         return;
     }
@@ -417,7 +432,7 @@ static void on_loaded(struct dv_cell *cell, void *ctx, const struct dv_outcome *
 
 static void load(struct state *s)
 {
-    struct dv_store_load_query query;
+    struct dv_store_load_query query = {.from = s->load_from};
     dv_ask(s->cell, DV_ADDRESS_STORE, DV_KIND_store_load_query, &query,
            s->env->settings->command_timeout_ms, on_loaded, NULL);
 }

@@ -16,6 +16,7 @@
 /* Events taken from the bridge before other mail gets its turn. */
 #define EVENTS_AT_ONCE 64
 #define TELL_AGAIN_MS  50
+#define RETRY_MS       1000
 #define DAY_MS         (24LL * 3600 * 1000)
 
 /* A command of before the restart that took effect and lacks its answer. */
@@ -39,6 +40,7 @@ struct state {
     struct dv_bridge_sink sink; /* paho's threads call it; it uses only what never changes */
     struct dv_address core;     /* bridge/<name> */
     struct done *done;
+    int64_t replayed; /* number of the last command of before the restart that was handed back */
     uint64_t timer;
     bool has_more; /* the bridge has events that the last round did not take */
     struct sent *sent;
@@ -395,6 +397,13 @@ static void begin(struct state *s)
     drain(s);
 }
 
+static void on_ask_again(struct dv_cell *cell, void *ctx)
+{
+    (void)ctx;
+    struct state *s = dv_cell_state(cell);
+    ask_open(s, s->replayed);
+}
+
 static void on_open(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     (void)ctx;
@@ -402,17 +411,20 @@ static void on_open(struct dv_cell *cell, void *ctx, const struct dv_outcome *ou
     if (dv_cell_is_ending(cell))
         return;
     if (outcome->error) {
-        dv_log(DV_LOG_ERROR, "bridge %s: commands taken before the restart cannot be read: %s",
-               s->setup->name, outcome->error->text);
-        begin(s);
+        bool is_late = dv_error_is_retryable(outcome->error->class);
+        dv_log(DV_LOG_ERROR, "bridge %s: commands taken before the restart cannot be read%s: %s",
+               s->setup->name, is_late ? ", asking again" : "", outcome->error->text);
+        if (is_late)
+            (void)dv_timer_set(cell, RETRY_MS, on_ask_again, NULL);
+        else
+            begin(s);
         return;
     }
     const struct dv_store_open *open = outcome->body;
-    int64_t last = 0;
     for (size_t i = 0; i < open->commands.count; i++) {
         const struct dv_open_command *command = &open->commands.items[i];
         struct dv_error err = DV_ERROR_INIT;
-        last = command->sequence;
+        s->replayed = command->sequence;
         if (command->done_id && command->done_id[0])
             add_done(s, command);
         if (s->bridge->ops->replay(s->bridge, command->raw.data, command->raw.len,
@@ -421,7 +433,7 @@ static void on_open(struct dv_cell *cell, void *ctx, const struct dv_outcome *ou
                    s->setup->name, (long long)command->sequence, err.text);
     }
     if (open->more)
-        ask_open(s, last);
+        ask_open(s, s->replayed);
     else
         begin(s);
 }

@@ -39,9 +39,9 @@ struct state {
     size_t waiter_count;
     uint64_t sync_timer;
     uint64_t checkpoint_timer;
-    size_t load_index; /* of the list that the roster reads */
-    uint64_t applied;  /* newest entry that `memory` knows */
-    bool has_removed;  /* a container is gone whose folder is still there */
+    bool is_loading;  /* the roster reads the records page by page */
+    uint64_t applied; /* newest entry that `memory` knows */
+    bool has_removed; /* a container is gone whose folder is still there */
 };
 
 static void arm_checkpoint(struct state *s, int64_t delay_ms);
@@ -54,7 +54,7 @@ static void remove_gone(struct state *s, bool is_durable)
 {
     struct dv_error err = DV_ERROR_INIT;
     /* While the roster reads page by page, no record may change its place. */
-    if (!s->has_removed || !is_durable || s->load_index)
+    if (!s->has_removed || !is_durable || s->is_loading)
         return;
     s->has_removed = false;
     if (checkpoint(s, 0, &err) < 0)
@@ -222,7 +222,7 @@ static void on_checkpoint(struct dv_cell *cell, void *ctx)
     s->checkpoint_timer = 0;
     struct dv_error err = DV_ERROR_INIT;
     on_sync(cell, NULL);
-    if (s->load_index) {
+    if (s->is_loading) {
         arm_checkpoint(s, RETRY_MS);
         return;
     }
@@ -254,14 +254,14 @@ static void arm_checkpoint(struct state *s, int64_t delay_ms)
 static int
 on_load(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
 {
-    (void)body;
     struct state *s = dv_cell_state(cell);
+    size_t from = (size_t)((const struct dv_store_load_query *)body)->from;
     DV_AUTO(dv_arena) arena = dv_arena_new(64U << 20);
     struct dv_store_loaded loaded = {0};
     const struct dv_stored *stored;
     size_t count = 0;
     size_t bytes = 0;
-    while ((stored = dv_store_memory_at(s->memory, s->load_index + count)) != NULL &&
+    while ((stored = dv_store_memory_at(s->memory, from + count)) != NULL &&
            (count == 0 || bytes + stored->len <= LOAD_BYTES_MAX)) {
         bytes += stored->len;
         count++;
@@ -276,7 +276,7 @@ on_load(struct dv_cell *cell, const void *body, struct dv_request **request, str
     if (!loaded.records.items || !loaded.intents.items)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory to load records");
     for (size_t i = 0; i < count; i++) {
-        stored = dv_store_memory_at(s->memory, s->load_index + i);
+        stored = dv_store_memory_at(s->memory, from + i);
         void *record;
         if (stored->is_removed)
             continue;
@@ -288,10 +288,9 @@ on_load(struct dv_cell *cell, const void *body, struct dv_request **request, str
     }
     for (size_t i = 0; i < intents; i++)
         loaded.intents.items[loaded.intents.count++] = *dv_store_memory_intent(s->memory, i);
-    s->load_index += count;
-    loaded.more = dv_store_memory_at(s->memory, s->load_index) != NULL;
-    if (!loaded.more)
-        s->load_index = 0;
+    loaded.next = (int64_t)(from + count);
+    loaded.more = dv_store_memory_at(s->memory, from + count) != NULL;
+    s->is_loading = loaded.more;
     if (*request)
         dv_answer(cell, request, DV_KIND_store_loaded, &loaded);
     return 0;

@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What goes out, one letter a change: F(eature), P(roperty), D(elete), and the end of the id. */
@@ -130,6 +131,25 @@ Test(publisher, a_delete_is_owed_over_a_lost_link_until_it_is_acknowledged)
     dv_publisher_link(p, true);
     list(p, dv_publisher_wants_list(p), "");
     cr_assert_str_eq(drain(p), "Fy ");
+}
+
+Test(publisher, what_was_removed_before_the_start_is_deleted_once_and_told)
+{
+    DV_AUTO(dv_publisher) p = up(100);
+    dv_publisher_owe_delete(p, "x");
+    list(p, dv_publisher_wants_list(p), "a");
+    cr_assert_str_eq(drain(p), "Fa Dx Fy ");
+    dv_publisher_owe_delete(p, "z");
+    const struct dv_twin_change *change = dv_publisher_next(p);
+    cr_assert_eq(change->kind, DV_TWIN_DELETE);
+    dv_publisher_acknowledge(p, change->number, true);
+    dv_publisher_link(p, true);
+    list(p, dv_publisher_wants_list(p), "");
+    change = dv_publisher_next(p);
+    cr_assert_eq(change->kind, DV_TWIN_DELETE, "still owed");
+    dv_publisher_acknowledge(p, change->number, false);
+    dv_autofree char *told = dv_publisher_take_deleted(p);
+    cr_assert_str_eq(told, "z");
 }
 
 Test(publisher, a_list_of_an_old_link_is_ignored)
