@@ -72,8 +72,8 @@ struct dv_bridge_ops {
                 struct dv_bridge_event *ret,
                 struct dv_error *err);
 
-    /* All features are published: commands may be taken from the other side. Comes for each LINK up;
-     * one of a link that was lost may come late, beside the next one's. */
+    /* All features are published: commands may be taken from the other side. Comes for each LINK
+     * up; one of a link that was lost may come late, beside the next one's. */
     int (*features_ready)(struct dv_bridge *bridge, struct dv_error *err);
     /* Sends; a failure is final for that message and is logged by the session. UNAVAILABLE while
      * the link is down: the caller keeps what it wants to keep. */
