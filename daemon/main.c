@@ -6,6 +6,7 @@
  * arenas are limited before any is made; descriptors are raised before czmq counts them; czmq's own
  * signal handling and socket limit are off before the first socket.
  */
+#include "actors/container/states_page.h"
 #include "actors/kit/system.h"
 #include "base/clock.h"
 #include "base/journal.h"
@@ -229,6 +230,7 @@ static const char usage[] =
     "from\n"
     "  davitd --config-reference                           docs/configuration.md\n"
     "  davitd --message-reference                          docs/messages.md\n"
+    "  davitd --state-reference                            docs/states.md\n"
     "  davitd --version | --help\n"
     "\n"
     "Every key of the configuration is an option: --cm-home-dir=DIR, --davit.run_dir=DIR.\n";
@@ -295,6 +297,8 @@ static int start(int argc, char **argv, struct dv_error *err)
         return print_reference(dv_config_markdown, err);
     if (take_flag(&argc, argv, "--message-reference", NULL))
         return print_reference(dv_messages_markdown, err);
+    if (take_flag(&argc, argv, "--state-reference", NULL))
+        return print_reference(dv_states_markdown, err);
     (void)take_flag(&argc, argv, "--cfg-file", &path);
     struct dv_config_options options = {
         .path = path, .argc = argc, .argv = argv, .is_strict = is_print};

@@ -44,7 +44,7 @@ static void on_frozen(struct dv_cell *cell, void *ctx, const struct dv_outcome *
         fail(c, is_resume ? "resume" : "pause", &err);
         return;
     }
-    c->record->state->status = is_resume ? DV_STATUS_RUNNING : DV_STATUS_PAUSED;
+    container_move(c, is_resume ? DV_EDGE_RESUMED : DV_EDGE_PAUSED);
     container_publish(c, DV_CHANGE_STATE, NULL);
     container_commit(c, task->sequence, on_stored, task);
 }

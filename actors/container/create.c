@@ -76,7 +76,7 @@ static int take_image(struct container *c,
     c->record->start_pending = task->is_automatic;
     c->record->image_id = ready->image_id;
     c->record->layers = ready->layers;
-    c->record->state->status = DV_STATUS_CREATED;
+    container_move(c, DV_EDGE_CREATED);
     c->record->state->pid = -1;
     c->record->created_ns = dv_clock_wall_ns(dv_cell_clock(c->cell));
     /* The answer is borrowed; the copy owns its texts. */

@@ -57,7 +57,7 @@ void container_consider_restart(struct container *c, bool is_failed_start)
 /* An end that nobody asked for, and what the policy makes of it. */
 static void self_exit(struct container *c, const struct dv_container_exited *exit)
 {
-    container_set_ended(c, DV_STATUS_EXITED, exit);
+    container_set_ended(c, DV_EDGE_EXITED, exit);
     container_consider_restart(c, false);
     char note[96] = "";
     if (c->restart_timer)

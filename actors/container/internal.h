@@ -78,9 +78,11 @@ void container_publish(struct container *c, enum dv_container_change change, con
 void container_commit(struct container *c, int64_t sequence, dv_outcome_fn *fn, void *ctx);
 /* The first commit: the create is over only when it is answered. */
 void container_commit_created(struct container *c, int64_t sequence, dv_outcome_fn *fn, void *ctx);
-/* Moves to a state that is not RUNNING or PAUSED. */
+/* The only way to change the state. */
+void container_move(struct container *c, enum dv_edge edge);
+/* EXITED or STOPPED, with what is known of the end. */
 void container_set_ended(struct container *c,
-                         enum dv_status status,
+                         enum dv_edge edge,
                          const struct dv_container_exited *exit);
 
 /* tasks.c */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "messages/codec.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,12 +90,25 @@ void container_commit(struct container *c, int64_t sequence, dv_outcome_fn *fn, 
            fn ? fn : on_unwatched_commit, ctx);
 }
 
+void container_move(struct container *c, enum dv_edge edge)
+{
+    struct dv_container_state *state = c->record->state;
+    enum dv_status to = dv_states_target(edge);
+    bool is_known = dv_states_has_edge(state->status, edge);
+    if (!is_known)
+        dv_log(DV_LOG_ERROR, "container '%s': no edge leads from %s to %s (%s)", c->name,
+               dv_enum_api(&dv_enum_status, (int64_t)state->status),
+               dv_enum_api(&dv_enum_status, (int64_t)to), dv_states_cause(edge));
+    assert(is_known);
+    state->status = to;
+}
+
 void container_set_ended(struct container *c,
-                         enum dv_status status,
+                         enum dv_edge edge,
                          const struct dv_container_exited *exit)
 {
     struct dv_container_state *state = c->record->state;
-    state->status = status;
+    container_move(c, edge);
     state->pid = -1;
     c->start_ticks = 0;
     state->finished_ns = exit->finished_ns;

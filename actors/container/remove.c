@@ -7,7 +7,7 @@
  * takes the intent back: a restart must not remove what the user was told is still there. */
 static void give_up(struct container *c, const struct dv_error *cause)
 {
-    c->record->state->status = DV_STATUS_STOPPED;
+    container_move(c, DV_EDGE_REMOVE_FAILED);
     c->record->state->pid = -1;
     c->record->manually_stopped = true;
     container_set_error(c, cause->text);
@@ -61,7 +61,7 @@ static void on_intended(struct dv_cell *cell, void *ctx, const struct dv_outcome
         give_up(c, outcome->error);
         return;
     }
-    c->record->state->status = DV_STATUS_DEAD;
+    container_move(c, DV_EDGE_REMOVING);
     container_publish(c, DV_CHANGE_STATE, NULL);
     struct dv_runtime_remove_job body = {
         .record = c->record,

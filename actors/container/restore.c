@@ -100,7 +100,8 @@ static void take_running(struct container *c, const struct dv_runtime_state *see
     if (state->pid != seen->pid)
         state->started_ns =
             seen->started_ns ? seen->started_ns : dv_clock_wall_ns(dv_cell_clock(c->cell));
-    state->status = seen->status;
+    container_move(c,
+                   seen->status == DV_STATUS_PAUSED ? DV_EDGE_FOUND_PAUSED : DV_EDGE_FOUND_RUNNING);
     state->pid = seen->pid;
     state->exit_code = 0;
     container_set_error(c, NULL);
@@ -113,7 +114,7 @@ static void take_running(struct container *c, const struct dv_runtime_state *see
 static void take_lost(struct container *c)
 {
     struct dv_container_exited exit = {.id = c->record->id, .pid = c->record->state->pid};
-    container_set_ended(c, DV_STATUS_EXITED, &exit);
+    container_set_ended(c, DV_EDGE_EXITED, &exit);
     if (c->same_boot && !c->is_removing)
         container_consider_restart(c, false);
     container_submit_internal(c, container_release, false);
@@ -158,11 +159,11 @@ static void on_state(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
 void container_restore(struct container *c, struct task *task)
 {
     (void)task;
-    enum dv_status *status = &c->record->state->status;
-    if (*status == DV_STATUS_CREATING || *status == DV_STATUS_UNKNOWN)
-        *status = DV_STATUS_CREATED;
-    if (*status == DV_STATUS_DEAD) {
-        *status = DV_STATUS_STOPPED;
+    enum dv_status status = c->record->state->status;
+    if (status == DV_STATUS_CREATING || status == DV_STATUS_UNKNOWN)
+        container_move(c, DV_EDGE_FOUND_NEW);
+    if (status == DV_STATUS_DEAD) {
+        container_move(c, DV_EDGE_FOUND_REMOVING);
         c->is_removing = true;
     }
     struct dv_runtime_state_query body = {.id = c->record->id};

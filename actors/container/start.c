@@ -39,7 +39,7 @@ static void fail_start(struct container *c, const struct dv_error *cause)
     c->created_pid = 0;
     c->record->start_pending = false;
     struct dv_container_state *state = c->record->state;
-    state->status = DV_STATUS_STOPPED;
+    container_move(c, DV_EDGE_START_FAILED);
     state->pid = -1;
     state->finished_ns = dv_clock_wall_ns(dv_cell_clock(c->cell));
     container_set_error(c, error.text);
@@ -84,7 +84,7 @@ static void on_started(struct dv_cell *cell, void *ctx, const struct dv_outcome 
         return;
     }
     struct dv_container_state *state = c->record->state;
-    state->status = DV_STATUS_RUNNING;
+    container_move(c, DV_EDGE_STARTED);
     state->pid = c->created_pid;
     state->started_ns = dv_clock_wall_ns(dv_cell_clock(cell));
     state->exit_code = 0;

@@ -10,6 +10,7 @@ static const char *const operation_names[DV_OPERATION_COUNT] = {
 
 /* NULL: allowed. */
 static const char not_created[] = "it is still being created; wait until it is CREATED";
+static const char not_known[] = "davitd has not looked at it yet; try again later";
 static const char is_running[] = "it is already running";
 static const char is_paused[] = "it is paused; resume it first";
 static const char is_dead[] = "it is being removed";
@@ -32,7 +33,35 @@ static const char *const refusals[][DV_OPERATION_COUNT] = {
     [DV_STATUS_PAUSED]   = {is_paused, NULL, already_paused, NULL, NULL, NULL, resume_first, NULL},
     [DV_STATUS_EXITED]   = {NULL, is_exited, not_running, not_paused, NULL, NULL, NULL, NULL},
     [DV_STATUS_DEAD]     = {is_dead, is_dead, is_dead, is_dead, is_dead, is_dead, is_dead, is_dead},
-    [DV_STATUS_UNKNOWN]  = {NULL, NULL, not_running, not_paused, NULL, NULL, NULL, NULL},
+    [DV_STATUS_UNKNOWN]  = {not_known, not_known, not_known, not_known, not_known, not_known, not_known, not_known},
+    /* clang-format on */
+};
+
+#define IN(status)      (1U << (unsigned)(status))
+#define IN_REST         (IN(DV_STATUS_CREATED) | IN(DV_STATUS_STOPPED) | IN(DV_STATUS_EXITED))
+#define IN_UP           (IN(DV_STATUS_RUNNING) | IN(DV_STATUS_PAUSED))
+#define IN_REST_OR_DEAD (IN_REST | IN(DV_STATUS_DEAD))
+
+static const struct {
+    unsigned from; /* one bit a state */
+    enum dv_status to;
+    const char *cause;
+} edges[DV_EDGE_COUNT] = {
+    /* clang-format off */
+    [DV_EDGE_CREATED]          = {IN(DV_STATUS_CREATING), DV_STATUS_CREATED, "the image is there and the record is made"},
+    [DV_EDGE_STARTED]          = {IN_REST, DV_STATUS_RUNNING, "`start`, or a restart: the process runs"},
+    [DV_EDGE_START_FAILED]     = {IN_REST, DV_STATUS_STOPPED, "`start`, or a restart: it failed; `error` says why"},
+    [DV_EDGE_PAUSED]           = {IN(DV_STATUS_RUNNING), DV_STATUS_PAUSED, "`pause`"},
+    [DV_EDGE_RESUMED]          = {IN(DV_STATUS_PAUSED), DV_STATUS_RUNNING, "`resume`, or a `stop` that failed after it had thawed the container"},
+    [DV_EDGE_EXITED]           = {IN_UP, DV_STATUS_EXITED, "the process ended and no `stop` waited for it"},
+    [DV_EDGE_STOPPED]          = {IN_UP, DV_STATUS_STOPPED, "`stop`: the process has ended"},
+    [DV_EDGE_RESTART_CANCELED] = {IN(DV_STATUS_STOPPED) | IN(DV_STATUS_EXITED), DV_STATUS_STOPPED, "`stop` while a restart is pending"},
+    [DV_EDGE_REMOVING]         = {IN_REST_OR_DEAD | IN_UP, DV_STATUS_DEAD, "`remove`; with force the process has ended before"},
+    [DV_EDGE_REMOVE_FAILED]    = {IN_REST_OR_DEAD, DV_STATUS_STOPPED, "`remove` failed; `error` says why"},
+    [DV_EDGE_FOUND_NEW]        = {IN(DV_STATUS_CREATING) | IN(DV_STATUS_UNKNOWN), DV_STATUS_CREATED, "davitd starts: the record of a create that was interrupted, or of Kanto"},
+    [DV_EDGE_FOUND_RUNNING]    = {IN_REST | IN_UP, DV_STATUS_RUNNING, "davitd starts, or looks again after a call that came to no end: it runs"},
+    [DV_EDGE_FOUND_PAUSED]     = {IN_REST | IN_UP, DV_STATUS_PAUSED, "the same: it is frozen"},
+    [DV_EDGE_FOUND_REMOVING]   = {IN(DV_STATUS_DEAD), DV_STATUS_STOPPED, "davitd starts: the `remove` was interrupted and goes on"},
     /* clang-format on */
 };
 
@@ -41,13 +70,34 @@ const char *dv_operation_name(enum dv_operation operation)
     return operation_names[operation];
 }
 
+const char *dv_states_refusal(enum dv_status status, enum dv_operation operation)
+{
+    return refusals[status][operation];
+}
+
+enum dv_status dv_states_target(enum dv_edge edge)
+{
+    return edges[edge].to;
+}
+
+bool dv_states_has_edge(enum dv_status from, enum dv_edge edge)
+{
+    return (edges[edge].from & IN(from)) != 0;
+}
+
+const char *dv_states_cause(enum dv_edge edge)
+{
+    return edges[edge].cause;
+}
+
 int dv_states_check(enum dv_status status,
                     enum dv_operation operation,
                     bool is_restart_pending,
                     const char *name,
                     struct dv_error *err)
 {
-    if (operation == DV_OPERATION_STOP && status == DV_STATUS_EXITED && is_restart_pending)
+    if (operation == DV_OPERATION_STOP && is_restart_pending &&
+        dv_states_has_edge(status, DV_EDGE_RESTART_CANCELED))
         return 0;
     const char *refusal = refusals[status][operation];
     if (!refusal)

@@ -45,7 +45,7 @@ static void on_time_over(struct dv_cell *cell, void *ctx)
 /* Told only if the stop fails. */
 static void note_thawed(struct container *c)
 {
-    c->record->state->status = DV_STATUS_RUNNING;
+    container_move(c, DV_EDGE_RESUMED);
     c->current->is_thawed = true;
 }
 
@@ -149,9 +149,9 @@ void container_stop_finished(struct container *c, const struct dv_container_exit
     c->stop_timer = 0;
     if (task->is_removing) {
         /* Its last state is DEAD, which is told with the remove; the rest stays as it was. */
-        c->record->state->status = DV_STATUS_DEAD;
+        container_move(c, DV_EDGE_REMOVING);
     } else {
-        container_set_ended(c, DV_STATUS_STOPPED, exit);
+        container_set_ended(c, DV_EDGE_STOPPED, exit);
         c->record->manually_stopped = true;
         container_publish(c, DV_CHANGE_STATE, NULL);
     }
@@ -163,11 +163,11 @@ void container_stop_finished(struct container *c, const struct dv_container_exit
            c->settings->job_timeout_ms * 2, on_released, task);
 }
 
-/* Exited and waiting for its restart: there is nothing to signal. */
+/* It waits for its restart: there is nothing to signal. */
 static void stop_waiting(struct container *c, struct task *task)
 {
     container_cancel_restart(c);
-    c->record->state->status = DV_STATUS_STOPPED;
+    container_move(c, DV_EDGE_RESTART_CANCELED);
     c->record->manually_stopped = true;
     container_publish(c, DV_CHANGE_STATE, NULL);
     container_commit(c, task->sequence, on_committed, task);
