@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Rules for texts that name something: containers, hosts, images, capabilities, variables. Pure,
+ * Rules for texts that name something: containers, hosts, images, variables. Pure,
  * any thread. Errors are INVALID with the rule; the caller puts the field in front.
  */
 #include "base/arena.h"
@@ -21,7 +21,3 @@ bool dv_image_ref_is_complete(const char *ref); /* host/path with a tag or a dig
 /* `name` + `suffix`, cut to 63 bytes; what is cut is made good by a digest, so that two long names
  * do not become one. NULL when memory is short. */
 char *dv_host_name_make(struct dv_arena *arena, const char *name, const char *suffix);
-
-/* The canonical CAP_... of a capability in any case, with or without CAP_; NULL if unknown, then
- * *ret_nearest is a similar one or NULL. Static texts. */
-const char *dv_capability_canonical(const char *text, const char **ret_nearest);

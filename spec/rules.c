@@ -2,6 +2,7 @@
 #include "spec/rules.h"
 
 #include "base/str.h"
+#include "spec/capability.h"
 #include "spec/names.h"
 
 #include <arpa/inet.h>
@@ -93,8 +94,9 @@ static int check_privileged(const struct dv_container_spec *spec, struct dv_erro
 static int check_capabilities(const struct dv_container_spec *spec, struct dv_error *err)
 {
     for (size_t i = 0; i < spec->extra_capabilities.count; i++) {
+        unsigned number;
         const char *near = NULL;
-        if (dv_capability_canonical(spec->extra_capabilities.items[i], &near))
+        if (dv_capability_parse(spec->extra_capabilities.items[i], &number, &near))
             continue;
         return dv_error_set(
             err, DV_ERR_INVALID, "config.extraCapabilities[%zu]: '%.64s' is no capability%s%s", i,

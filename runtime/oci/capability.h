@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Capabilities of a container as a set of bits, one for each number of linux/capability.h. Pure
+ * Capabilities of a container as a set of bits, one for each number of spec/capability.h. Pure
  * functions, any thread.
  */
 #include "base/error.h"
 #include "messages/messages.h"
+#include "spec/capability.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-#define DV_OCI_CAPABILITIES 41 /* CAP_CHOWN 0 .. CAP_CHECKPOINT_RESTORE 40 */
-
-const char *dv_oci_capability_name(unsigned number); /* "CAP_CHOWN"; NULL beyond the last */
-
-/* With or without CAP_, any case. False if there is none of that name. */
-bool dv_oci_capability_parse(const char *name, unsigned *ret_number);
 
 static inline bool dv_oci_capability_in(uint64_t set, unsigned number)
 {

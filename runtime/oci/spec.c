@@ -50,9 +50,9 @@ static void write_capability_set(struct dv_json_writer *w, const char *key, uint
 {
     dv_jw_key(w, key);
     dv_jw_array(w);
-    for (unsigned i = 0; i < DV_OCI_CAPABILITIES; i++)
+    for (unsigned i = 0; i < DV_CAPABILITIES; i++)
         if (dv_oci_capability_in(set, i))
-            dv_jw_text(w, dv_oci_capability_name(i));
+            dv_jw_text(w, dv_capability_name(i));
     dv_jw_array_end(w);
 }
 

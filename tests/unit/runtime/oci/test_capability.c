@@ -27,10 +27,10 @@ Test(oci_capability, usual_set_is_that_of_docker)
 
 Test(oci_capability, numbers_are_those_of_the_kernel)
 {
-    cr_assert_str_eq(dv_oci_capability_name(CAP_SYS_ADMIN), "CAP_SYS_ADMIN");
-    cr_assert_str_eq(dv_oci_capability_name(CAP_AUDIT_READ), "CAP_AUDIT_READ");
-    cr_assert_str_eq(dv_oci_capability_name(40), "CAP_CHECKPOINT_RESTORE");
-    cr_assert_null(dv_oci_capability_name(41));
+    cr_assert_str_eq(dv_capability_name(CAP_SYS_ADMIN), "CAP_SYS_ADMIN");
+    cr_assert_str_eq(dv_capability_name(CAP_AUDIT_READ), "CAP_AUDIT_READ");
+    cr_assert_str_eq(dv_capability_name(40), "CAP_CHECKPOINT_RESTORE");
+    cr_assert_null(dv_capability_name(41));
 }
 
 Test(oci_capability, extra_ones_come_in_any_spelling)
@@ -83,12 +83,12 @@ Test(oci_capability, every_name_is_read_back_and_nothing_else_is)
 {
     static const char *const wrong[] = {"", "CAP_", "CAP_ALL", "NET_ADMIN ", "CAP_CAP_CHOWN", "12"};
     unsigned number = 99;
-    for (unsigned i = 0; i < DV_OCI_CAPABILITIES; i++) {
-        cr_expect(dv_oci_capability_parse(dv_oci_capability_name(i), &number));
+    for (unsigned i = 0; i < DV_CAPABILITIES; i++) {
+        cr_expect(dv_capability_parse(dv_capability_name(i), &number, NULL));
         cr_expect_eq(number, i);
-        cr_expect(dv_oci_capability_parse(dv_oci_capability_name(i) + 4, &number));
+        cr_expect(dv_capability_parse(dv_capability_name(i) + 4, &number, NULL));
         cr_expect_eq(number, i);
     }
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        cr_expect_not(dv_oci_capability_parse(wrong[i], &number), "'%s'", wrong[i]);
+        cr_expect_not(dv_capability_parse(wrong[i], &number, NULL), "'%s'", wrong[i]);
 }

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define ALL_CAPABILITIES ((UINT64_C(1) << DV_OCI_CAPABILITIES) - 1)
+#define ALL_CAPABILITIES ((UINT64_C(1) << DV_CAPABILITIES) - 1)
 
 static struct dv_json *filter_for(uint64_t capabilities)
 {
