@@ -100,6 +100,24 @@ static void name_of(const struct dv_logfile *file, int64_t number, char name[PAT
         snprintf(name, PATH_MAX, "%s", file->path);
 }
 
+/* The full file becomes number 1 and an empty one takes its place in the same instant, so that a
+ * reader always finds a file of this name. Negative with errno. */
+static int turn_over(const struct dv_logfile *file)
+{
+    char first[PATH_MAX];
+    name_of(file, 1, first);
+    if (unlink(first) < 0 && errno != ENOENT)
+        return -1;
+    int fd = open(first, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return -1;
+    close(fd);
+    if (renameat2(AT_FDCWD, file->path, AT_FDCWD, first, RENAME_EXCHANGE) == 0)
+        return 0;
+    /* Not every file system can exchange names. */
+    return errno == EINVAL || errno == ENOSYS ? rename(file->path, first) : -1;
+}
+
 static int rotate(struct dv_logfile *file, struct dv_error *err)
 {
     char from[PATH_MAX];
@@ -110,12 +128,14 @@ static int rotate(struct dv_logfile *file, struct dv_error *err)
         file->size = 0;
         return 0;
     }
-    for (int64_t i = file->max_files - 1; i >= 1; i--) {
+    for (int64_t i = file->max_files - 1; i >= 2; i--) {
         name_of(file, i - 1, from);
         name_of(file, i, to);
         if (rename(from, to) < 0 && errno != ENOENT)
             return dv_error_sys(err, DV_ERR_IO, errno, "rotate log '%s'", from);
     }
+    if (turn_over(file) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "rotate log '%s'", file->path);
     close_file(file);
     return open_file(file, err);
 }

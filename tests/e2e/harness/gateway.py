@@ -95,15 +95,26 @@ class Gateway:
     def log_records(self, container):
         """The json-file log of a container, with its rotated files, oldest first."""
         folder = self.home / "containers" / container
-        files = sorted(folder.glob("json.log*"), reverse=True)
         records = []
-        for file in files:
-            for line in file.read_text(errors="replace").splitlines():
+        for text in wait_for(lambda: self._log_texts(folder), 10, f"logs in {folder} stand still"):
+            for line in text.splitlines():
                 try:
                     records.append(json.loads(line))
                 except json.JSONDecodeError:
                     pass  # the line being written
         return records
+
+    @staticmethod
+    def _log_texts(folder):
+        """All log files, oldest first, in one list that holds; None when they were rotated."""
+        def look():
+            return [(f, f.stat().st_ino) for f in sorted(folder.glob("json.log*"), reverse=True)]
+        try:
+            files = look()
+            texts = [""] + [f.read_text(errors="replace") for f, _ in files]
+            return texts if look() == files else None
+        except FileNotFoundError:
+            return None
 
     def wait_output(self, container, end):
         """What a container wrote, as soon as it ends with `end`: logs are written beside the exit."""

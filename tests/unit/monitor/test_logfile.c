@@ -3,6 +3,9 @@
 #include "monitor/logfile.h"
 
 #include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +75,40 @@ Test(logfile, many_records_at_once_are_spread_over_files_and_none_is_split)
     put(file, "aaaa\nbbbb\ncccc\ndddd\n");
     expect("json.log.1", "aaaa\nbbbb\n");
     expect("json.log", "cccc\ndddd\n");
+    dv_logfile_free(file);
+}
+
+struct watch {
+    atomic_bool is_over;
+    unsigned looks;
+    unsigned misses;
+};
+
+static void *look(void *ctx)
+{
+    struct watch *watch = ctx;
+    char path[128];
+    snprintf(path, sizeof(path), "%s/json.log", folder);
+    while (!atomic_load(&watch->is_over)) {
+        watch->looks++;
+        watch->misses += access(path, F_OK) < 0;
+    }
+    return NULL;
+}
+
+Test(logfile, a_reader_always_finds_the_newest_file)
+{
+    struct dv_logfile *file = dv_logfile_new(path_of("json.log"), 1, 3);
+    put(file, "first\n");
+    struct watch watch = {0};
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, look, &watch), 0);
+    for (unsigned i = 0; i < 3000; i++)
+        put(file, "next\n");
+    atomic_store(&watch.is_over, true);
+    pthread_join(thread, NULL);
+    cr_assert_gt(watch.looks, 0);
+    cr_assert_eq(watch.misses, 0, "missed in %u of %u looks", watch.misses, watch.looks);
     dv_logfile_free(file);
 }
 
