@@ -48,7 +48,7 @@ static void make_presentable(char *text)
     }
 }
 
-char *call_reason(const char *output, char *text, size_t size)
+char *dv_oci_call_reason(const char *output, char *text, size_t size)
 {
     struct dv_str rest = dv_str_of(output);
     struct dv_str line;
@@ -68,10 +68,10 @@ char *call_reason(const char *output, char *text, size_t size)
     return text;
 }
 
-int call_runtime(struct call *call,
-                 struct dv_launch *launch,
-                 const char *const *arguments,
-                 struct dv_error *err)
+int dv_oci_call_runtime(struct dv_oci_call *call,
+                        struct dv_launch *launch,
+                        const char *const *arguments,
+                        struct dv_error *err)
 {
     static const char *const environment[] = {
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
@@ -98,5 +98,5 @@ int call_runtime(struct call *call,
     const char *name = strrchr(call->runtime, '/');
     char reason[REASON_MAX];
     return dv_error_set(err, DV_ERR_FAILED, "%s: %s", name ? name + 1 : call->runtime,
-                        call_reason(call->result->stderr_text, reason, sizeof(reason)));
+                        dv_oci_call_reason(call->result->stderr_text, reason, sizeof(reason)));
 }

@@ -29,10 +29,10 @@
 
 /* All that one create needs at hand. */
 struct work {
-    struct driver *driver;
+    struct dv_oci_driver *driver;
     const struct dv_container_record *record;
     struct dv_arena *arena;
-    struct place place;
+    struct dv_oci_place place;
     char layers_dir[PATH_MAX];
     char upper[PATH_MAX];
     char work_dir[PATH_MAX];
@@ -160,7 +160,7 @@ static int write_etc(struct work *w, struct dv_error *err)
         r = dv_oci_etc_hosts(w->host_name, spec->domain_name, NULL, &spec->extra_hosts, &out, err);
     }
     if (r == 0)
-        r = place_write(w->place.run, "hosts", 0644, out.data, out.len, err);
+        r = dv_oci_place_write(w->place.run, "hosts", 0644, out.data, out.len, err);
     dv_buf_clear(&host);
     dv_buf_clear(&out);
     if (r == 0)
@@ -170,17 +170,17 @@ static int write_etc(struct work *w, struct dv_error *err)
     else if (r == 0)
         r = dv_oci_etc_resolv((struct dv_str){host.data, host.len}, &out, err);
     if (r == 0)
-        r = place_write(w->place.run, "resolv.conf", 0644, out.data, out.len, err);
+        r = dv_oci_place_write(w->place.run, "resolv.conf", 0644, out.data, out.len, err);
     dv_buf_clear(&out);
     if (r == 0)
         r = dv_oci_etc_hostname(w->host_name, &out, err);
-    return r < 0 ? r : place_write(w->place.run, "hostname", 0644, out.data, out.len, err);
+    return r < 0 ? r : dv_oci_place_write(w->place.run, "hostname", 0644, out.data, out.len, err);
 }
 
 static int write_bundle(struct work *w, struct dv_error *err)
 {
     char cgroup_path[DV_CGROUP_PATH_MAX];
-    struct driver *driver = w->driver;
+    struct dv_oci_driver *driver = w->driver;
     int r = dv_cgroup_path(driver->cgroup_parent, w->record->id, cgroup_path, err);
     if (r < 0)
         return r;
@@ -201,7 +201,9 @@ static int write_bundle(struct work *w, struct dv_error *err)
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_OCI_SPEC_BYTES_MAX);
     r = dv_oci_spec_write(&input, &text, err);
     /* Its environment may hold what only the container is to know. */
-    return r < 0 ? r : place_write(w->place.bundle, "config.json", 0600, text.data, text.len, err);
+    return r < 0
+               ? r
+               : dv_oci_place_write(w->place.bundle, "config.json", 0600, text.data, text.len, err);
 }
 
 /* -- the log -------------------------------------------------------------------------------- */
@@ -229,7 +231,7 @@ static int log_of(struct work *w, struct dv_launch_log *ret, struct dv_error *er
             return dv_error_prefix(err, "config.log.rootDir: ");
         snprintf(w->log, sizeof(w->log), "%s/%s/json.log", log->root_dir, w->record->id);
     } else {
-        place_join(w->log, w->place.data, "json.log");
+        dv_oci_place_join(w->log, w->place.data, "json.log");
     }
     ret->path = w->log;
     ret->max_size_bytes = size_of(log->max_size, 100 << 20);
@@ -253,11 +255,11 @@ static char *stop_signal_of(const struct dv_oci_image *image)
 static int
 launch(struct work *w, int timeout_ms, struct dv_runtime_created *ret, struct dv_error *err)
 {
-    struct driver *driver = w->driver;
+    struct dv_oci_driver *driver = w->driver;
     char pid_file[PATH_MAX];
     char runtime_log[PATH_MAX];
-    place_join(pid_file, w->place.run, "pid");
-    place_join(runtime_log, w->place.run, "runtime.log");
+    dv_oci_place_join(pid_file, w->place.run, "pid");
+    dv_oci_place_join(runtime_log, w->place.run, "runtime.log");
     struct dv_launch what = {
         .container_id = w->record->id,
         .rootfs = rootfs_of(w),
@@ -270,9 +272,9 @@ launch(struct work *w, int timeout_ms, struct dv_runtime_created *ret, struct dv
         return r;
     const char *const arguments[] = {
         "create", "--bundle", w->place.bundle, "--pid-file", pid_file, w->record->id, NULL};
-    struct call call = {driver->launcher, &driver->result, driver->runtime, driver->root,
-                        runtime_log};
-    r = call_runtime(&call, &what, arguments, err);
+    struct dv_oci_call call = {driver->launcher, &driver->result, driver->runtime, driver->root,
+                               runtime_log};
+    r = dv_oci_call_runtime(&call, &what, arguments, err);
     if (r < 0)
         return r;
     if (driver->result.pid <= 0)
@@ -281,7 +283,7 @@ launch(struct work *w, int timeout_ms, struct dv_runtime_created *ret, struct dv
     if (driver->result.start_ticks <= 0)
         return dv_error_set(err, DV_ERR_FAILED, "its process %lld has ended already",
                             (long long)driver->result.pid);
-    r = place_write_init(&w->place, driver->result.pid, driver->result.start_ticks, err);
+    r = dv_oci_place_write_init(&w->place, driver->result.pid, driver->result.start_ticks, err);
     if (r < 0)
         return r;
     *ret = (struct dv_runtime_created){
@@ -320,20 +322,20 @@ static int take_layers(struct work *w, struct dv_error *err)
 static int fill_paths(struct work *w, struct dv_error *err)
 {
     static const char *const names[] = {"stdin", "stdout", "stderr"};
-    struct driver *driver = w->driver;
+    struct dv_oci_driver *driver = w->driver;
     const struct dv_container_record *record = w->record;
-    int r = place_of(driver->home_dir, driver->run_dir, record->id, &w->place, err);
+    int r = dv_oci_place_of(driver->home_dir, driver->run_dir, record->id, &w->place, err);
     if (r < 0)
         return r;
     r = take_layers(w, err);
     if (r < 0)
         return r;
     snprintf(w->layers_dir, sizeof(w->layers_dir), "%s/layers", driver->home_dir);
-    place_join(w->upper, w->place.data, "upper");
-    place_join(w->work_dir, w->place.data, "work");
-    place_join(w->target, driver->launcher->mount_root(driver->launcher), record->id);
+    dv_oci_place_join(w->upper, w->place.data, "upper");
+    dv_oci_place_join(w->work_dir, w->place.data, "work");
+    dv_oci_place_join(w->target, driver->launcher->mount_root(driver->launcher), record->id);
     for (size_t i = 0; i < 3; i++)
-        place_join(w->streams[i], w->place.run, names[i]);
+        dv_oci_place_join(w->streams[i], w->place.run, names[i]);
     /* A record of old may have none. */
     const char *name = record->spec->host_name;
     snprintf(w->host_name, sizeof(w->host_name), "%s", name && name[0] ? name : record->id);
@@ -363,25 +365,25 @@ static int prepare(struct work *w, struct dv_error *err)
     return r < 0 ? r : write_bundle(w, err);
 }
 
-int driver_create(struct dv_runtime *runtime,
-                  const struct dv_runtime_create_job *job,
-                  struct dv_arena *arena,
-                  struct dv_runtime_created *ret,
-                  struct dv_error *err)
+int dv_oci_driver_create(struct dv_runtime *runtime,
+                         const struct dv_runtime_create_job *job,
+                         struct dv_arena *arena,
+                         struct dv_runtime_created *ret,
+                         struct dv_error *err)
 {
-    struct driver *driver = (struct driver *)runtime;
+    struct dv_oci_driver *driver = (struct dv_oci_driver *)runtime;
     struct work w = {.driver = driver, .record = job->record, .arena = arena};
-    struct run run;
+    struct dv_oci_run run;
     int status;
     int r = fill_paths(&w, err);
     if (r < 0)
         return r;
-    if (place_read_run(&w.place, &run) && run.started_ns &&
+    if (dv_oci_place_read_run(&w.place, &run) && run.started_ns &&
         dv_process_start_ticks((pid_t)run.pid) == run.start_ticks &&
         !dv_process_zombie_status((pid_t)run.pid, run.start_ticks, &status))
         return dv_error_set(err, DV_ERR_STATE, "its process %lld is still running",
                             (long long)run.pid);
-    r = driver_release_id(driver, job->record->id, (int)job->timeout_ms, err);
+    r = dv_oci_driver_release_id(driver, job->record->id, (int)job->timeout_ms, err);
     if (r == 0)
         r = prepare(&w, err);
     if (r == 0)
@@ -389,7 +391,7 @@ int driver_create(struct dv_runtime *runtime,
     if (r == 0)
         return 0;
     struct dv_error cleanup = DV_ERROR_INIT;
-    int c = driver_release_id(driver, job->record->id, (int)job->timeout_ms, &cleanup);
+    int c = dv_oci_driver_release_id(driver, job->record->id, (int)job->timeout_ms, &cleanup);
     if (c == 0 && w.is_layer_new)
         c = dv_tree_remove(w.upper, &cleanup);
     if (c == 0 && w.is_layer_new)

@@ -17,7 +17,7 @@
 #define THAW_MS 1000
 
 /* One that waits to be reaped runs no more. */
-static bool is_alive(const struct run *run)
+static bool is_alive(const struct dv_oci_run *run)
 {
     int status;
     if (dv_process_zombie_status((pid_t)run->pid, run->start_ticks, &status))
@@ -26,7 +26,7 @@ static bool is_alive(const struct run *run)
     return fd >= 0 && dv_pidfd_signal(fd, 0) == 0;
 }
 
-static int cgroup_of(const struct driver *driver,
+static int cgroup_of(const struct dv_oci_driver *driver,
                      const char *id,
                      char path[DV_CGROUP_PATH_MAX],
                      struct dv_error *err)
@@ -36,27 +36,28 @@ static int cgroup_of(const struct driver *driver,
 
 static const char *describe(struct dv_runtime *runtime)
 {
-    return ((struct driver *)runtime)->description;
+    return ((struct dv_oci_driver *)runtime)->description;
 }
 
 static int
 start(struct dv_runtime *runtime, const struct dv_runtime_start_job *job, struct dv_error *err)
 {
-    struct driver *driver = (struct driver *)runtime;
-    struct place place;
-    struct run run;
-    int r = place_of(driver->home_dir, driver->run_dir, job->id, &place, err);
+    struct dv_oci_driver *driver = (struct dv_oci_driver *)runtime;
+    struct dv_oci_place place;
+    struct dv_oci_run run;
+    int r = dv_oci_place_of(driver->home_dir, driver->run_dir, job->id, &place, err);
     if (r < 0)
         return r;
-    if (!place_read_run(&place, &run))
+    if (!dv_oci_place_read_run(&place, &run))
         return dv_error_set(err, DV_ERR_STATE, "container '%s' is not created", job->id);
     if (run.started_ns)
         return 0;
     struct dv_launch what = {.timeout_ms = (int)job->timeout_ms};
     const char *const arguments[] = {"start", job->id, NULL};
-    struct call call = {driver->launcher, &driver->result, driver->runtime, driver->root, NULL};
-    r = call_runtime(&call, &what, arguments, err);
-    return r < 0 ? r : place_write_started(&place, dv_clock_wall_ns(driver->clock), err);
+    struct dv_oci_call call = {driver->launcher, &driver->result, driver->runtime, driver->root,
+                               NULL};
+    r = dv_oci_call_runtime(&call, &what, arguments, err);
+    return r < 0 ? r : dv_oci_place_write_started(&place, dv_clock_wall_ns(driver->clock), err);
 }
 
 static int signal_one(const struct dv_runtime_signal_job *job, struct dv_error *err)
@@ -76,7 +77,7 @@ static int send_signal(struct dv_runtime *runtime,
                        const struct dv_runtime_signal_job *job,
                        struct dv_error *err)
 {
-    struct driver *driver = (struct driver *)runtime;
+    struct dv_oci_driver *driver = (struct dv_oci_driver *)runtime;
     char path[DV_CGROUP_PATH_MAX];
     int r = cgroup_of(driver, job->id, path, err);
     if (r == 0)
@@ -99,16 +100,16 @@ static int pause_or_resume(struct dv_runtime *runtime,
                            const struct dv_runtime_pause_job *job,
                            struct dv_error *err)
 {
-    struct driver *driver = (struct driver *)runtime;
+    struct dv_oci_driver *driver = (struct dv_oci_driver *)runtime;
     char path[DV_CGROUP_PATH_MAX];
-    struct place place;
-    struct run run;
+    struct dv_oci_place place;
+    struct dv_oci_run run;
     int r = cgroup_of(driver, job->id, path, err);
     if (r == 0)
-        r = place_of(driver->home_dir, driver->run_dir, job->id, &place, err);
+        r = dv_oci_place_of(driver->home_dir, driver->run_dir, job->id, &place, err);
     if (r < 0)
         return r;
-    if (!place_read_run(&place, &run) || !run.started_ns || !is_alive(&run))
+    if (!dv_oci_place_read_run(&place, &run) || !run.started_ns || !is_alive(&run))
         return dv_error_set(err, DV_ERR_STATE, "%s '%s': it is not running",
                             job->is_resume ? "resume" : "pause", job->id);
     return dv_cgroup_freeze(driver->cgroup, path, !job->is_resume, (int)job->timeout_ms, err);
@@ -117,8 +118,8 @@ static int pause_or_resume(struct dv_runtime *runtime,
 /* -- the end -------------------------------------------------------------------------------- */
 
 /* The runtime's own idea of the container, with its hooks; what it leaves is taken away after. */
-static int delete_in_runtime(struct driver *driver,
-                             const struct place *place,
+static int delete_in_runtime(struct dv_oci_driver *driver,
+                             const struct dv_oci_place *place,
                              const char *id,
                              int timeout_ms,
                              struct dv_error *err)
@@ -127,8 +128,9 @@ static int delete_in_runtime(struct driver *driver,
         return 0;
     struct dv_launch what = {.timeout_ms = timeout_ms};
     const char *const arguments[] = {"delete", "--force", id, NULL};
-    struct call call = {driver->launcher, &driver->result, driver->runtime, driver->root, NULL};
-    int r = call_runtime(&call, &what, arguments, err);
+    struct dv_oci_call call = {driver->launcher, &driver->result, driver->runtime, driver->root,
+                               NULL};
+    int r = dv_oci_call_runtime(&call, &what, arguments, err);
     if (r == -DV_ERR_FAILED || r == -DV_ERR_TIMED_OUT) {
         /* A state that a crash left half written cannot be deleted by the runtime itself, nor one
          * whose hook never ends. Its processes are dead: what is left is this folder. */
@@ -138,12 +140,15 @@ static int delete_in_runtime(struct driver *driver,
     return r;
 }
 
-int driver_release_id(struct driver *driver, const char *id, int timeout_ms, struct dv_error *err)
+int dv_oci_driver_release_id(struct dv_oci_driver *driver,
+                             const char *id,
+                             int timeout_ms,
+                             struct dv_error *err)
 {
-    struct place place;
+    struct dv_oci_place place;
     char cgroup[DV_CGROUP_PATH_MAX];
     char target[PATH_MAX];
-    int r = place_of(driver->home_dir, driver->run_dir, id, &place, err);
+    int r = dv_oci_place_of(driver->home_dir, driver->run_dir, id, &place, err);
     if (r == 0)
         r = cgroup_of(driver, id, cgroup, err);
     if (r == 0)
@@ -156,7 +161,7 @@ int driver_release_id(struct driver *driver, const char *id, int timeout_ms, str
         r = dv_tree_remove(place.run, err);
     if (r < 0)
         return r;
-    place_join(target, driver->launcher->mount_root(driver->launcher), id);
+    dv_oci_place_join(target, driver->launcher->mount_root(driver->launcher), id);
     if (rmdir(target) < 0 && errno != ENOENT)
         return dv_error_sys(err, DV_ERR_IO, errno, "remove mount point '%s'", target);
     return 0;
@@ -165,33 +170,33 @@ int driver_release_id(struct driver *driver, const char *id, int timeout_ms, str
 static int
 release(struct dv_runtime *runtime, const struct dv_runtime_release_job *job, struct dv_error *err)
 {
-    struct driver *driver = (struct driver *)runtime;
-    struct place place;
-    struct run run;
-    int r = place_of(driver->home_dir, driver->run_dir, job->id, &place, err);
+    struct dv_oci_driver *driver = (struct dv_oci_driver *)runtime;
+    struct dv_oci_place place;
+    struct dv_oci_run run;
+    int r = dv_oci_place_of(driver->home_dir, driver->run_dir, job->id, &place, err);
     if (r < 0)
         return r;
-    if (place_read_run(&place, &run) && run.started_ns && is_alive(&run))
+    if (dv_oci_place_read_run(&place, &run) && run.started_ns && is_alive(&run))
         return dv_error_set(err, DV_ERR_STATE, "container '%s' is running as process %lld", job->id,
                             (long long)run.pid);
-    return driver_release_id(driver, job->id, (int)job->timeout_ms, err);
+    return dv_oci_driver_release_id(driver, job->id, (int)job->timeout_ms, err);
 }
 
 static int remove_all(struct dv_runtime *runtime,
                       const struct dv_runtime_remove_job *job,
                       struct dv_error *err)
 {
-    struct driver *driver = (struct driver *)runtime;
+    struct dv_oci_driver *driver = (struct dv_oci_driver *)runtime;
     struct dv_runtime_release_job first = {.id = job->record->id, .timeout_ms = job->timeout_ms};
-    struct place place;
+    struct dv_oci_place place;
     char path[PATH_MAX];
     int r = release(runtime, &first, err);
     if (r == 0)
-        r = place_of(driver->home_dir, driver->run_dir, job->record->id, &place, err);
+        r = dv_oci_place_of(driver->home_dir, driver->run_dir, job->record->id, &place, err);
     if (r == 0)
-        r = dv_tree_remove(place_join(path, place.data, "upper"), err);
+        r = dv_tree_remove(dv_oci_place_join(path, place.data, "upper"), err);
     if (r == 0)
-        r = dv_tree_remove(place_join(path, place.data, "work"), err);
+        r = dv_tree_remove(dv_oci_place_join(path, place.data, "work"), err);
     return r;
 }
 
@@ -200,17 +205,17 @@ static int state(struct dv_runtime *runtime,
                  struct dv_runtime_state *ret,
                  struct dv_error *err)
 {
-    struct driver *driver = (struct driver *)runtime;
-    struct place place;
-    struct run run;
+    struct dv_oci_driver *driver = (struct dv_oci_driver *)runtime;
+    struct dv_oci_place place;
+    struct dv_oci_run run;
     char path[DV_CGROUP_PATH_MAX];
-    int r = place_of(driver->home_dir, driver->run_dir, query->id, &place, err);
+    int r = dv_oci_place_of(driver->home_dir, driver->run_dir, query->id, &place, err);
     if (r == 0)
         r = cgroup_of(driver, query->id, path, err);
     if (r < 0)
         return r;
     *ret = (struct dv_runtime_state){.status = DV_STATUS_UNKNOWN};
-    if (!place_read_run(&place, &run)) {
+    if (!dv_oci_place_read_run(&place, &run)) {
         if (access(place.run, F_OK) == 0 || access(place.state, F_OK) == 0)
             ret->status = DV_STATUS_CREATED; /* a create that did not get to its end */
         return 0;
@@ -230,7 +235,7 @@ static int state(struct dv_runtime *runtime,
 
 static void free_driver(struct dv_runtime *runtime)
 {
-    struct driver *driver = (struct driver *)runtime;
+    struct dv_oci_driver *driver = (struct dv_oci_driver *)runtime;
     dv_cgroup_free(driver->cgroup);
     driver->launcher->free(driver->launcher);
     free(driver);
@@ -238,7 +243,7 @@ static void free_driver(struct dv_runtime *runtime)
 
 static const struct dv_runtime_ops ops = {
     .describe = describe,
-    .create = driver_create,
+    .create = dv_oci_driver_create,
     .start = start,
     .signal = send_signal,
     .pause = pause_or_resume,
@@ -259,7 +264,7 @@ int dv_oci_new(const struct dv_oci_options *options,
         if (strlen(folders[i]) > DV_OCI_DIR_MAX)
             return dv_error_set(err, DV_ERR_LIMIT, "'%.64s...' has more than %u characters",
                                 folders[i], DV_OCI_DIR_MAX);
-    struct driver *driver = calloc(1, sizeof(*driver));
+    struct dv_oci_driver *driver = calloc(1, sizeof(*driver));
     if (!driver)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a container driver");
     driver->base.ops = &ops;

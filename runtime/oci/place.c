@@ -14,17 +14,17 @@
 
 #define SMALL_FILE_MAX 256
 
-char *place_join(char path[PATH_MAX], const char *folder, const char *name)
+char *dv_oci_place_join(char path[PATH_MAX], const char *folder, const char *name)
 {
     snprintf(path, PATH_MAX, "%s/%s", folder, name);
     return path;
 }
 
-int place_of(const char *home_dir,
-             const char *run_dir,
-             const char *id,
-             struct place *ret,
-             struct dv_error *err)
+int dv_oci_place_of(const char *home_dir,
+                    const char *run_dir,
+                    const char *id,
+                    struct dv_oci_place *ret,
+                    struct dv_error *err)
 {
     if (!dv_id_is_valid(id))
         return dv_error_set(err, DV_ERR_INVALID, "'%.128s' is no container id", id);
@@ -36,16 +36,16 @@ int place_of(const char *home_dir,
 }
 
 /* These files are on a tmpfs: nothing to sync, but never seen half written. */
-int place_write(const char *folder,
-                const char *name,
-                mode_t mode,
-                const void *bytes,
-                size_t len,
-                struct dv_error *err)
+int dv_oci_place_write(const char *folder,
+                       const char *name,
+                       mode_t mode,
+                       const void *bytes,
+                       size_t len,
+                       struct dv_error *err)
 {
     char path[PATH_MAX];
     char aside[PATH_MAX + 8];
-    place_join(path, folder, name);
+    dv_oci_place_join(path, folder, name);
     snprintf(aside, sizeof(aside), "%s.new", path);
     dv_autoclose int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0)
@@ -60,13 +60,13 @@ int place_write(const char *folder,
 }
 
 static bool
-read_numbers(const struct place *place, const char *name, int64_t *first, int64_t *second)
+read_numbers(const struct dv_oci_place *place, const char *name, int64_t *first, int64_t *second)
 {
     char path[PATH_MAX];
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(SMALL_FILE_MAX);
     struct dv_str head;
     struct dv_str tail;
-    if (dv_file_read(place_join(path, place->run, name), &text, NULL) < 0 || !text.data)
+    if (dv_file_read(dv_oci_place_join(path, place->run, name), &text, NULL) < 0 || !text.data)
         return false;
     dv_str_cut((struct dv_str){text.data, text.len}, ' ', &head, &tail);
     if (dv_str_to_i64(head, 0, INT64_MAX, first, NULL) < 0)
@@ -77,25 +77,25 @@ read_numbers(const struct place *place, const char *name, int64_t *first, int64_
 /* Both runtimes have this FIFO while a created process waits for its start. Without it the start
  * happened, even if who ordered it died before noting so: such a container must not be taken for
  * one that never ran. */
-static bool is_past_start(const struct place *place)
+static bool is_past_start(const struct dv_oci_place *place)
 {
     char path[PATH_MAX];
     return access(place->state, F_OK) == 0 &&
-           access(place_join(path, place->state, "exec.fifo"), F_OK) < 0 && errno == ENOENT;
+           access(dv_oci_place_join(path, place->state, "exec.fifo"), F_OK) < 0 && errno == ENOENT;
 }
 
-static int64_t time_of_create(const struct place *place)
+static int64_t time_of_create(const struct dv_oci_place *place)
 {
     char path[PATH_MAX];
     struct stat st;
-    if (stat(place_join(path, place->run, "init"), &st) < 0)
+    if (stat(dv_oci_place_join(path, place->run, "init"), &st) < 0)
         return 1;
     return st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec;
 }
 
-bool place_read_run(const struct place *place, struct run *ret)
+bool dv_oci_place_read_run(const struct dv_oci_place *place, struct dv_oci_run *ret)
 {
-    *ret = (struct run){0};
+    *ret = (struct dv_oci_run){0};
     if (!read_numbers(place, "init", &ret->pid, &ret->start_ticks) || ret->pid <= 0 ||
         ret->pid > INT32_MAX || ret->start_ticks <= 0)
         return false;
@@ -104,16 +104,21 @@ bool place_read_run(const struct place *place, struct run *ret)
     return true;
 }
 
-int place_write_init(const struct place *place, int64_t pid, int64_t ticks, struct dv_error *err)
+int dv_oci_place_write_init(const struct dv_oci_place *place,
+                            int64_t pid,
+                            int64_t ticks,
+                            struct dv_error *err)
 {
     char text[64];
     int len = snprintf(text, sizeof(text), "%lld %lld", (long long)pid, (long long)ticks);
-    return place_write(place->run, "init", 0644, text, (size_t)len, err);
+    return dv_oci_place_write(place->run, "init", 0644, text, (size_t)len, err);
 }
 
-int place_write_started(const struct place *place, int64_t wall_ns, struct dv_error *err)
+int dv_oci_place_write_started(const struct dv_oci_place *place,
+                               int64_t wall_ns,
+                               struct dv_error *err)
 {
     char text[32];
     int len = snprintf(text, sizeof(text), "%lld", (long long)wall_ns);
-    return place_write(place->run, "started", 0644, text, (size_t)len, err);
+    return dv_oci_place_write(place->run, "started", 0644, text, (size_t)len, err);
 }

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct place {
+struct dv_oci_place {
     char run[PATH_MAX];    /* <run_dir>/containers/<id> */
     char bundle[PATH_MAX]; /* <run>/bundle */
     char data[PATH_MAX];   /* <home>/containers/<id> */
@@ -19,31 +19,36 @@ struct place {
 };
 
 /* The process of a run, as <run>/init and <run>/started remember it. */
-struct run {
+struct dv_oci_run {
     int64_t pid;
     int64_t start_ticks;
     int64_t started_ns; /* 0: created, not started */
 };
 
 /* INVALID if the id is none: it becomes part of paths. */
-int place_of(const char *home_dir,
-             const char *run_dir,
-             const char *id,
-             struct place *ret,
-             struct dv_error *err);
+int dv_oci_place_of(const char *home_dir,
+                    const char *run_dir,
+                    const char *id,
+                    struct dv_oci_place *ret,
+                    struct dv_error *err);
 
 /* `name` below `folder` into `path`; returns it. Cut texts lead to a path that does not exist. */
-char *place_join(char path[PATH_MAX], const char *folder, const char *name);
+char *dv_oci_place_join(char path[PATH_MAX], const char *folder, const char *name);
 
 /* The mode does not depend on the umask: users of the container read some of these files. */
-int place_write(const char *folder,
-                const char *name,
-                mode_t mode,
-                const void *bytes,
-                size_t len,
-                struct dv_error *err);
+int dv_oci_place_write(const char *folder,
+                       const char *name,
+                       mode_t mode,
+                       const void *bytes,
+                       size_t len,
+                       struct dv_error *err);
 
 /* False if there is no run that is known. */
-bool place_read_run(const struct place *place, struct run *ret);
-int place_write_init(const struct place *place, int64_t pid, int64_t ticks, struct dv_error *err);
-int place_write_started(const struct place *place, int64_t wall_ns, struct dv_error *err);
+bool dv_oci_place_read_run(const struct dv_oci_place *place, struct dv_oci_run *ret);
+int dv_oci_place_write_init(const struct dv_oci_place *place,
+                            int64_t pid,
+                            int64_t ticks,
+                            struct dv_error *err);
+int dv_oci_place_write_started(const struct dv_oci_place *place,
+                               int64_t wall_ns,
+                               struct dv_error *err);

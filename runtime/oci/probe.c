@@ -26,7 +26,7 @@ static bool find_program(const char *name, char path[PATH_MAX])
     static const char *const folders[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
                                           "/usr/bin",        "/sbin",          "/bin"};
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
-        if (access(place_join(path, folders[i], name), X_OK) == 0)
+        if (access(dv_oci_place_join(path, folders[i], name), X_OK) == 0)
             return true;
     return false;
 }
@@ -64,7 +64,7 @@ static int write_spec(const char *folder,
     };
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_OCI_SPEC_BYTES_MAX);
     int r = dv_oci_spec_write(&input, &text, err);
-    return r < 0 ? r : place_write(folder, "config.json", 0600, text.data, text.len, err);
+    return r < 0 ? r : dv_oci_place_write(folder, "config.json", 0600, text.data, text.len, err);
 }
 
 /* The root file system is an overlay like any other: /run is often mounted without devices and
@@ -75,28 +75,31 @@ static int make_folders(const char *folder, struct dv_error *err)
                                         "layers/rootfs/sys", "upper", "work"};
     char path[PATH_MAX];
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        int r = dv_dir_make(place_join(path, folder, names[i]), 0755, err);
+        int r = dv_dir_make(dv_oci_place_join(path, folder, names[i]), 0755, err);
         if (r < 0)
             return r;
     }
     /* Something to run: a runtime looks for it at create. It never runs. */
-    place_join(path, folder, "layers/rootfs/probe");
+    dv_oci_place_join(path, folder, "layers/rootfs/probe");
     dv_autoclose int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
     return fd < 0 ? dv_error_sys(err, DV_ERR_IO, errno, "create '%s'", path) : 0;
 }
 
-static int run_one(
-    struct call *call, const char *folder, const char *target, const char *id, struct dv_error *err)
+static int run_one(struct dv_oci_call *call,
+                   const char *folder,
+                   const char *target,
+                   const char *id,
+                   struct dv_error *err)
 {
     static const char *const lower[] = {"rootfs", NULL};
     char layers[PATH_MAX];
     char upper[PATH_MAX];
     char work[PATH_MAX];
     struct dv_launch create = {
-        .rootfs = {.layers_dir = place_join(layers, folder, "layers"),
+        .rootfs = {.layers_dir = dv_oci_place_join(layers, folder, "layers"),
                    .lower = lower,
-                   .upper = place_join(upper, folder, "upper"),
-                   .work = place_join(work, folder, "work"),
+                   .upper = dv_oci_place_join(upper, folder, "upper"),
+                   .work = dv_oci_place_join(work, folder, "work"),
                    .target = target},
         .timeout_ms = TIMEOUT_MS,
     };
@@ -104,8 +107,8 @@ static int run_one(
     const char *const create_arguments[] = {"create", "--bundle", folder, id, NULL};
     const char *const delete_arguments[] = {"delete", "--force", id, NULL};
     struct dv_error ignored = DV_ERROR_INIT;
-    int r = call_runtime(call, &create, create_arguments, err);
-    int d = call_runtime(call, &delete, delete_arguments, r < 0 ? &ignored : err);
+    int r = dv_oci_call_runtime(call, &create, create_arguments, err);
+    int d = dv_oci_call_runtime(call, &delete, delete_arguments, r < 0 ? &ignored : err);
     return r < 0 ? r : d;
 }
 
@@ -122,10 +125,10 @@ static int try_one(const char *path,
     char id[64];
     char cgroup_path[DV_CGROUP_PATH_MAX];
     snprintf(id, sizeof(id), "davit-probe-%ld", (long)getpid());
-    place_join(folder, run_dir, id);
-    place_join(root, folder, "root");
-    place_join(target, launcher->mount_root(launcher), id);
-    struct call call = {launcher, result, path, root, NULL};
+    dv_oci_place_join(folder, run_dir, id);
+    dv_oci_place_join(root, folder, "root");
+    dv_oci_place_join(target, launcher->mount_root(launcher), id);
+    struct dv_oci_call call = {launcher, result, path, root, NULL};
     struct dv_cgroup *found = NULL;
     int r = dv_cgroup_path(cgroup_parent, id, cgroup_path, err);
     if (r == 0)
@@ -163,9 +166,9 @@ static void read_version(const char *path,
     char name[64];
     snprintf(text, size, "%s", slash ? slash + 1 : path);
     snprintf(name, sizeof(name), "davit-probe-%ld.version", (long)getpid());
-    if (place_write(run_dir, name, 0600, "", 0, NULL) < 0)
+    if (dv_oci_place_write(run_dir, name, 0600, "", 0, NULL) < 0)
         return;
-    place_join(file, run_dir, name);
+    dv_oci_place_join(file, run_dir, name);
     struct dv_launch what = {
         .argv = argv, .envp = environment, .stdio = {.out = file}, .timeout_ms = TIMEOUT_MS};
     DV_AUTO_IN_PLACE(dv_buf) said = DV_BUF_INIT(VERSION_BYTES_MAX);

@@ -10,7 +10,7 @@
 
 #include <limits.h>
 
-struct driver {
+struct dv_oci_driver {
     struct dv_runtime base;
     struct dv_launcher *launcher;
     struct dv_cgroup *cgroup;
@@ -27,10 +27,13 @@ struct driver {
 };
 
 /* create.c */
-int driver_create(struct dv_runtime *runtime,
-                  const struct dv_runtime_create_job *job,
-                  struct dv_arena *arena,
-                  struct dv_runtime_created *ret,
-                  struct dv_error *err);
-/* release.c: also a process that was created and never started is ended. */
-int driver_release_id(struct driver *driver, const char *id, int timeout_ms, struct dv_error *err);
+int dv_oci_driver_create(struct dv_runtime *runtime,
+                         const struct dv_runtime_create_job *job,
+                         struct dv_arena *arena,
+                         struct dv_runtime_created *ret,
+                         struct dv_error *err);
+/* driver.c: also a process that was created and never started is ended. */
+int dv_oci_driver_release_id(struct dv_oci_driver *driver,
+                             const char *id,
+                             int timeout_ms,
+                             struct dv_error *err);

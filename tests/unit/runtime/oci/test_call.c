@@ -32,7 +32,7 @@ Test(oci_call, reason_is_the_last_error_in_plain_words)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char text[256];
-        cr_expect_str_eq(call_reason(rows[i].output, text, sizeof(text)), rows[i].wanted,
+        cr_expect_str_eq(dv_oci_call_reason(rows[i].output, text, sizeof(text)), rows[i].wanted,
                          "row %zu: %s", i, text);
     }
 }
@@ -43,5 +43,5 @@ Test(oci_call, long_reason_is_cut)
     char text[32];
     memset(output, 'x', sizeof(output) - 1);
     output[sizeof(output) - 1] = '\0';
-    cr_assert_eq(strlen(call_reason(output, text, sizeof(text))), sizeof(text) - 1);
+    cr_assert_eq(strlen(dv_oci_call_reason(output, text, sizeof(text))), sizeof(text) - 1);
 }
