@@ -15,6 +15,11 @@
 #define REPUBLISH_MS 1000
 #define LOCAL_BRIDGE "local"
 
+/* Features that are no containers. One whose cell does not run does not exist. */
+static const char *const features[] = {DV_ADDRESS_METRICS, DV_ADDRESS_SOFTWARE};
+
+#define FEATURE_COUNT (sizeof(features) / sizeof(features[0]))
+
 struct state {
     struct dv_cell *cell;
     const struct dv_actor_env *env;
@@ -66,6 +71,28 @@ static void on_list(struct dv_cell *cell, void *ctx, const struct dv_outcome *ou
     pump(s);
 }
 
+static void on_feature(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    if (dv_cell_is_ending(cell))
+        return;
+    struct state *s = dv_cell_state(cell);
+    if (outcome->error && outcome->error->class != DV_ERR_UNDELIVERABLE)
+        dv_log(DV_LOG_WARN, "bridge %s: a feature is not published: %s", s->name,
+               outcome->error->text);
+    dv_publisher_feature(s->publisher, (int64_t)(intptr_t)ctx,
+                         outcome->error ? NULL : outcome->body);
+    pump(s);
+}
+
+static void ask_features(struct state *s, int64_t number)
+{
+    struct dv_feature_query query;
+    dv_publisher_await_features(s->publisher, number, FEATURE_COUNT);
+    for (size_t i = 0; i < FEATURE_COUNT; i++)
+        dv_ask(s->cell, features[i], DV_KIND_feature_query, &query,
+               s->env->settings->command_timeout_ms, on_feature, (void *)(intptr_t)number);
+}
+
 /* Moves everything that can go: asks for a list, sends changes, announces the features. */
 static void pump(struct state *s)
 {
@@ -74,6 +101,7 @@ static void pump(struct state *s)
         struct dv_container_list_query query = {0};
         dv_ask(s->cell, DV_ADDRESS_ROSTER, DV_KIND_container_list_query, &query,
                s->env->settings->command_timeout_ms, on_list, (void *)(intptr_t)list);
+        ask_features(s, list);
     }
     const struct dv_twin_change *change;
     while ((change = dv_publisher_next(s->publisher)) != NULL)
@@ -103,6 +131,34 @@ on_event(struct dv_cell *cell, const void *body, struct dv_request **request, st
     struct dv_address feature = dv_address_of(DV_CONTAINER_PREFIX, event->record->id);
     dv_repeats_touch(s->repeats, feature.text);
     dv_publisher_event(s->publisher, event);
+    pump(s);
+    return 0;
+}
+
+/* What comes of a feature before the answer to its first query is in that answer, or behind it. */
+static void on_feature_again(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    struct state *s = dv_cell_state(cell);
+    if (dv_cell_is_ending(cell) || outcome->error)
+        return; /* with the next link, or the next change */
+    (void)dv_publisher_feature_event(s->publisher, outcome->body);
+    pump(s);
+}
+
+static int on_feature_event(struct dv_cell *cell,
+                            const void *body,
+                            struct dv_request **request,
+                            struct dv_error *err)
+{
+    (void)request;
+    (void)err;
+    struct state *s = dv_cell_state(cell);
+    const struct dv_feature_event *event = body;
+    struct dv_feature_query query;
+    if (!dv_publisher_feature_event(s->publisher, event))
+        dv_ask(cell, event->feature, DV_KIND_feature_query, &query,
+               s->env->settings->command_timeout_ms, on_feature_again, NULL);
     pump(s);
     return 0;
 }
@@ -265,6 +321,9 @@ static void on_result(struct dv_cell *cell, void *ctx, const struct dv_outcome *
 /* Only features are reachable from outside, never an actor that happens to have that address. */
 static bool is_feature(const struct state *s, const char *feature)
 {
+    for (size_t i = 0; i < FEATURE_COUNT; i++)
+        if (strcmp(feature, features[i]) == 0)
+            return true;
     return strcmp(feature, DV_ADDRESS_FACTORY) == 0 ||
            strncmp(feature, DV_CONTAINER_PREFIX, sizeof(DV_CONTAINER_PREFIX) - 1) == 0 ||
            (strcmp(feature, DV_ADDRESS_GATEWAY) == 0 && strcmp(s->name, LOCAL_BRIDGE) == 0);
@@ -446,9 +505,13 @@ static void ask_gone(struct state *s)
 }
 
 static const struct dv_handler handlers[] = {
-    {DV_KIND_command, on_command}, {DV_KIND_link_changed, on_link},
-    {DV_KIND_twin_sent, on_sent},  {DV_KIND_container_event, on_event},
-    {DV_KIND_missed, on_missed},   {DV_KIND_bridge_query, on_query},
+    {DV_KIND_command, on_command},
+    {DV_KIND_link_changed, on_link},
+    {DV_KIND_twin_sent, on_sent},
+    {DV_KIND_container_event, on_event},
+    {DV_KIND_missed, on_missed},
+    {DV_KIND_bridge_query, on_query},
+    {DV_KIND_feature_event, on_feature_event},
 };
 
 static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *err)
@@ -465,6 +528,7 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     if (!s->publisher || !s->repeats)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for bridge %s", s->name);
     dv_subscribe(cell, DV_KIND_container_event);
+    dv_subscribe(cell, DV_KIND_feature_event);
     ask_repeats(s, 0);
     if (remembers_features(s))
         ask_gone(s);

@@ -53,6 +53,10 @@ struct dv_publisher {
     bool *is_out; /* of each container in it */
     size_t next;
 
+    unsigned features_awaited;
+    char *features[DV_PUBLISHER_FEATURES]; /* that went out since the link came up */
+    size_t feature_count;
+
     struct gone *gone;
     size_t gone_count;
     size_t gone_room;
@@ -80,6 +84,13 @@ static void drop_fresh(struct dv_publisher *p)
         free(p->fresh[--p->fresh_count]);
 }
 
+static void drop_features(struct dv_publisher *p)
+{
+    while (p->feature_count)
+        free(p->features[--p->feature_count]);
+    p->features_awaited = 0;
+}
+
 static void drop_list(struct dv_publisher *p)
 {
     dv_arena_free(p->arena);
@@ -95,6 +106,7 @@ void dv_publisher_free(struct dv_publisher *p)
         return;
     drop_fresh(p);
     drop_list(p);
+    drop_features(p);
     while (p->gone_count)
         free(p->gone[--p->gone_count].id);
     free(p->fresh);
@@ -301,6 +313,7 @@ void dv_publisher_again(struct dv_publisher *p)
         return;
     drop_list(p);
     drop_fresh(p);
+    drop_features(p);
     p->phase = PHASE_LISTING;
     p->wants_list = true;
     p->factory_number = 0;
@@ -311,6 +324,7 @@ void dv_publisher_link(struct dv_publisher *p, bool is_up)
     dv_outbox_clear(p->outbox);
     drop_list(p);
     drop_fresh(p);
+    drop_features(p);
     for (size_t i = 0; i < p->gone_count; i++) {
         p->gone[i].number = 0;
         p->gone[i].is_queued = false;
@@ -359,6 +373,61 @@ void dv_publisher_list(struct dv_publisher *p, int64_t number, const struct dv_c
     p->phase = PHASE_FEEDING;
 }
 
+/* -- features that are no containers -------------------------------------------------------- */
+
+static bool is_out(const struct dv_publisher *p, const char *feature)
+{
+    for (size_t i = 0; i < p->feature_count; i++)
+        if (strcmp(p->features[i], feature) == 0)
+            return true;
+    return false;
+}
+
+static void add_feature(struct dv_publisher *p, const struct dv_feature_event *event)
+{
+    struct dv_twin_change change = {
+        .kind = event->path ? DV_TWIN_PROPERTY : DV_TWIN_FEATURE,
+        .feature = event->feature,
+        .path = event->path,
+        .definition = event->path ? NULL : event->definition,
+        .value = event->value,
+    };
+    if (!event->path && !is_out(p, event->feature)) {
+        char *copy = p->feature_count < DV_PUBLISHER_FEATURES ? strdup(event->feature) : NULL;
+        if (copy)
+            p->features[p->feature_count++] = copy;
+    }
+    add(p, &change);
+}
+
+void dv_publisher_await_features(struct dv_publisher *p, int64_t number, unsigned count)
+{
+    if (number == p->list_number)
+        p->features_awaited = count;
+}
+
+void dv_publisher_feature(struct dv_publisher *p,
+                          int64_t number,
+                          const struct dv_feature_event *feature)
+{
+    if (p->phase == PHASE_DOWN || number != p->list_number || p->wants_list)
+        return; /* of another link, or overtaken by a newer one */
+    if (p->features_awaited)
+        p->features_awaited--;
+    if (feature)
+        add_feature(p, feature);
+}
+
+bool dv_publisher_feature_event(struct dv_publisher *p, const struct dv_feature_event *event)
+{
+    if (p->phase == PHASE_DOWN)
+        return true; /* everything is published when the link comes up */
+    if (event->path && !is_out(p, event->feature))
+        return false;
+    add_feature(p, event);
+    return true;
+}
+
 static void add_factory(struct dv_publisher *p)
 {
     struct dv_twin_change factory = {
@@ -380,6 +449,8 @@ static void feed(struct dv_publisher *p)
                 add_full(p, &p->list->containers.items[i]);
             continue;
         }
+        if (p->features_awaited)
+            return;
         drop_list(p);
         add_deletes(p);
         add_factory(p);

@@ -5,7 +5,8 @@
  * list of all containers is asked for, and its features go out as fast as they are acknowledged,
  * then deletes that are owed, then ContainerFactory. Events go on meanwhile; one is always newer
  * than the list, so a container that was heard of since the list was asked for is published from
- * its event. A property goes out only behind the feature that it belongs to.
+ * its event. A property goes out only behind the feature that it belongs to. Features that are no
+ * containers are asked for one by one; ContainerFactory waits for them too.
  *
  * A delete is owed until the other side has acknowledged it, also over a lost link. What found no
  * room in the outbox is made good by publishing everything again.
@@ -21,6 +22,7 @@
 #include <stdint.h>
 
 #define DV_PUBLISHER_GONE_MAX  16384 /* deletes owed */
+#define DV_PUBLISHER_FEATURES  16    /* that are no containers */
 #define DV_PUBLISHER_FRESH_MAX 16384 /* containers heard of while a list is on its way */
 
 struct dv_publisher;
@@ -43,6 +45,17 @@ int64_t dv_publisher_wants_list(struct dv_publisher *publisher);
 void dv_publisher_list(struct dv_publisher *publisher,
                        int64_t number,
                        const struct dv_container_list *list);
+
+/* With that list the owner asks so many features that are no containers for the whole of
+ * themselves; each is handed back once, NULL if it did not come. */
+void dv_publisher_await_features(struct dv_publisher *publisher, int64_t number, unsigned count);
+void dv_publisher_feature(struct dv_publisher *publisher,
+                          int64_t number,
+                          const struct dv_feature_event *feature);
+/* What such a feature published. False if it was not taken, because the feature has not gone out
+ * since the link came up: what is on its way may be older, and has to be asked for again. */
+bool dv_publisher_feature_event(struct dv_publisher *publisher,
+                                const struct dv_feature_event *event);
 
 /* The next change to send, numbered, if the window has room; borrowed until the next call. */
 const struct dv_twin_change *dv_publisher_next(struct dv_publisher *publisher);

@@ -189,3 +189,48 @@ Test(publisher, a_list_that_does_not_come_is_asked_for_again)
     list(p, dv_publisher_wants_list(p), "a");
     cr_assert_str_eq(drain(p), "Fa Fy ");
 }
+
+static struct dv_feature_event feature_of(const char *path, const char *value)
+{
+    return (struct dv_feature_event){.feature = (char *)"Software",
+                                     .definition = (char *)"x:y:1",
+                                     .path = (char *)path,
+                                     .value = (char *)value};
+}
+
+Test(publisher, the_factory_waits_for_features_that_are_no_containers)
+{
+    DV_AUTO(dv_publisher) p = up(100);
+    int64_t number = dv_publisher_wants_list(p);
+    struct dv_feature_event whole = feature_of(NULL, "{}");
+    dv_publisher_await_features(p, number, 2);
+    list(p, number, "a");
+    cr_assert_str_eq(drain(p), "Fa ");
+    dv_publisher_feature(p, number, &whole);
+    cr_assert_str_eq(drain(p), "Fe ");
+    cr_assert_not(dv_publisher_is_complete(p));
+    dv_publisher_feature(p, number, NULL);
+    cr_assert_str_eq(drain(p), "Fy ", "one that does not exist holds nobody up");
+    cr_assert(dv_publisher_is_complete(p));
+}
+
+Test(publisher, a_property_of_a_feature_goes_out_behind_the_feature_only)
+{
+    DV_AUTO(dv_publisher) p = up(100);
+    struct dv_feature_event whole = feature_of(NULL, "{}");
+    struct dv_feature_event property = feature_of("status/x", "1");
+    int64_t number = dv_publisher_wants_list(p);
+    dv_publisher_await_features(p, number, 1);
+    cr_assert_not(dv_publisher_feature_event(p, &property), "to be asked for again");
+    list(p, number, "");
+    dv_publisher_feature(p, number, &whole);
+    cr_assert(dv_publisher_feature_event(p, &property));
+    cr_assert_str_eq(drain(p), "Fe Pe Fy ");
+    dv_publisher_link(p, false);
+    cr_assert(dv_publisher_feature_event(p, &property), "said when the link is up again");
+    cr_assert_null(dv_publisher_next(p));
+    dv_publisher_link(p, true);
+    cr_assert_not(dv_publisher_feature_event(p, &property));
+    dv_publisher_feature(p, number, &whole);
+    cr_assert_null(dv_publisher_next(p), "an answer of the link before");
+}
