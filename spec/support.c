@@ -12,7 +12,6 @@ int dv_spec_check_support(const struct dv_container_record *record, struct dv_er
         {"privileged", spec->is_privileged},
         {"extraHosts", spec->extra_hosts.count > 0},
         {"extraCapabilities", spec->extra_capabilities.count > 0},
-        {"openStdin", spec->open_stdin},
         {"tty", spec->tty},
         {"decryption", spec->decryption != NULL},
         {"devices", spec->devices.count > 0},
