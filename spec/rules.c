@@ -43,6 +43,21 @@ static int check_names(const struct dv_container_record *record, struct dv_error
     return 0;
 }
 
+/* Whether the path leads to the root directory, as text: "/", "//", "/a/..", "/./". */
+static bool is_root(const char *path)
+{
+    size_t depth = 0;
+    while (*(path += strspn(path, "/"))) {
+        size_t part = strcspn(path, "/");
+        if (part == 2 && strncmp(path, "..", 2) == 0)
+            depth -= depth > 0;
+        else if (part != 1 || path[0] != '.')
+            depth++;
+        path += part;
+    }
+    return depth == 0;
+}
+
 static int check_mounts(const struct dv_container_spec *spec, struct dv_error *err)
 {
     for (size_t i = 0; i < spec->mount_points.count; i++) {
@@ -57,8 +72,23 @@ static int check_mounts(const struct dv_container_spec *spec, struct dv_error *e
         if (mount->destination[0] != '/')
             return bad_item(err, "config.mountPoints", i, mount->destination,
                             "is no absolute path (destination)");
+        if (is_root(mount->destination))
+            return bad_item(err, "config.mountPoints", i, mount->destination,
+                            "would hide the whole root file system (destination)");
     }
     return 0;
+}
+
+/* At least one of r, w, m and none twice. */
+static bool are_permissions(const char *text)
+{
+    size_t len = strlen(text);
+    if (len < 1 || len > 3 || strspn(text, "rwm") != len)
+        return false;
+    for (size_t i = 1; i < len; i++)
+        if (memchr(text, text[i], i))
+            return false;
+    return true;
 }
 
 static int check_devices(const struct dv_container_spec *spec, struct dv_error *err)
@@ -68,10 +98,15 @@ static int check_devices(const struct dv_container_spec *spec, struct dv_error *
         if (!device->path_on_host)
             return bad_item(err, "config.devices", i, device->path_in_container,
                             "needs a pathOnHost");
-        size_t len = strlen(device->permissions);
-        if (len < 1 || len > 3 || strspn(device->permissions, "rwm") != len)
+        if (device->path_on_host[0] != '/')
+            return bad_item(err, "config.devices", i, device->path_on_host,
+                            "is no absolute path (pathOnHost)");
+        if (device->path_in_container[0] != '/' || is_root(device->path_in_container))
+            return bad_item(err, "config.devices", i, device->path_in_container,
+                            "is no absolute path of a device (pathInContainer)");
+        if (!are_permissions(device->permissions))
             return bad_item(err, "config.devices", i, device->permissions,
-                            "are no cgroupPermissions (letters of r, w, m)");
+                            "are no cgroupPermissions (letters of r, w, m, each once)");
     }
     return 0;
 }
@@ -168,9 +203,15 @@ static int check_log(const struct dv_log_config *log, struct dv_error *err)
         if (bytes < 1)
             return bad(err, "config.log.maxSize", log->max_size, "is less than one byte");
     }
-    return log->max_buffer_size
-               ? check_size("config.log.maxBufferSize", log->max_buffer_size, &bytes, err)
-               : 0;
+    if (log->max_buffer_size) {
+        int r = check_size("config.log.maxBufferSize", log->max_buffer_size, &bytes, err);
+        if (r < 0)
+            return r;
+        if (bytes < 1)
+            return bad(err, "config.log.maxBufferSize", log->max_buffer_size,
+                       "is less than one byte");
+    }
+    return 0;
 }
 
 int dv_spec_check_restart(const struct dv_restart_policy *policy, struct dv_error *err)

@@ -9,12 +9,9 @@ int dv_spec_check_support(const struct dv_container_record *record, struct dv_er
         const char *key;
         bool is_used;
     } fields[] = {
-        {"privileged", spec->is_privileged},
         {"extraHosts", spec->extra_hosts.count > 0},
-        {"extraCapabilities", spec->extra_capabilities.count > 0},
         {"tty", spec->tty},
         {"decryption", spec->decryption != NULL},
-        {"devices", spec->devices.count > 0},
         {"portMappings", spec->port_mappings.count > 0},
         {"resources", spec->resources != NULL},
         {"hooks", spec->hooks.count > 0},

@@ -59,3 +59,13 @@ int dv_oci_capabilities(const struct dv_container_spec *spec,
     *ret = set;
     return 0;
 }
+
+uint64_t dv_oci_capabilities_extra(const struct dv_container_spec *spec, uint64_t set)
+{
+    uint64_t extra = 0;
+    unsigned number;
+    for (size_t i = 0; i < spec->extra_capabilities.count; i++)
+        if (dv_capability_parse(spec->extra_capabilities.items[i], &number, NULL))
+            extra |= set & (UINT64_C(1) << number);
+    return extra;
+}

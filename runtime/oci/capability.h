@@ -27,3 +27,6 @@ __attribute__((warn_unused_result)) int dv_oci_capabilities(const struct dv_cont
                                                             uint64_t available,
                                                             uint64_t *ret,
                                                             struct dv_error *err);
+
+/* Those of `set` that the description asks for by name. */
+uint64_t dv_oci_capabilities_extra(const struct dv_container_spec *spec, uint64_t set);

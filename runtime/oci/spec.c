@@ -14,13 +14,21 @@
 #define OCI_VERSION   "1.0.2"
 #define SCRATCH_BYTES (4U << 20)
 
+/* Those that Docker and those that Podman hides. */
 static const char *const masked_paths[] = {
-    "/proc/acpi",          "/proc/asound",
-    "/proc/kcore",         "/proc/keys",
-    "/proc/latency_stats", "/proc/sched_debug",
-    "/proc/scsi",          "/proc/timer_list",
-    "/proc/timer_stats",   "/sys/devices/virtual/powercap",
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/dev/block",
+    "/sys/devices/virtual/powercap",
     "/sys/firmware",
+    "/sys/fs/selinux",
 };
 
 static const char *const readonly_paths[] = {
@@ -54,6 +62,24 @@ static void write_capability_set(struct dv_json_writer *w, const char *key, uint
         if (dv_oci_capability_in(set, i))
             dv_jw_text(w, dv_capability_name(i));
     dv_jw_array_end(w);
+}
+
+/* A program of another user than root loses at its start all that is not ambient. What was asked
+ * for by name is: it would have no effect otherwise. */
+static void
+write_capabilities(struct dv_json_writer *w, const struct dv_oci_spec_input *in, uint64_t set)
+{
+    uint64_t kept = in->user->uid == 0 ? 0 : dv_oci_capabilities_extra(in->record->spec, set);
+    dv_jw_key(w, "capabilities");
+    dv_jw_object(w);
+    write_capability_set(w, "bounding", set);
+    write_capability_set(w, "effective", set);
+    write_capability_set(w, "permitted", set);
+    if (kept) {
+        write_capability_set(w, "inheritable", kept);
+        write_capability_set(w, "ambient", kept);
+    }
+    dv_jw_object_end(w);
 }
 
 static void write_user(struct dv_json_writer *w, const struct dv_oci_user *user)
@@ -97,12 +123,7 @@ static int write_process(struct dv_json_writer *w,
     write_texts(w, "args", &args);
     write_texts(w, "env", &env);
     dv_jw_member_text(w, "cwd", cwd);
-    dv_jw_key(w, "capabilities");
-    dv_jw_object(w);
-    write_capability_set(w, "bounding", capabilities);
-    write_capability_set(w, "effective", capabilities);
-    write_capability_set(w, "permitted", capabilities);
-    dv_jw_object_end(w);
+    write_capabilities(w, in, capabilities);
     dv_jw_member_bool(w, "noNewPrivileges", !spec->is_privileged);
     dv_jw_object_end(w);
     return 0;

@@ -282,8 +282,8 @@ Test(oci_spec, confinement_is_that_of_docker)
     cr_expect(dv_json_bool(at(root, "process.noNewPrivileges")));
     expect_list(root, "linux.maskedPaths",
                 "/proc/acpi /proc/asound /proc/kcore /proc/keys /proc/latency_stats "
-                "/proc/sched_debug /proc/scsi /proc/timer_list /proc/timer_stats "
-                "/sys/devices/virtual/powercap /sys/firmware");
+                "/proc/sched_debug /proc/scsi /proc/timer_list /proc/timer_stats /sys/dev/block "
+                "/sys/devices/virtual/powercap /sys/firmware /sys/fs/selinux");
     expect_list(root, "linux.readonlyPaths",
                 "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger");
     cr_expect_str_eq(text_at(root, "linux.seccomp.defaultAction"), "SCMP_ACT_ERRNO");
@@ -298,6 +298,21 @@ Test(oci_spec, confinement_is_that_of_docker)
         cr_expect(!is_kernel || has_item(options, "nosuid"), "%s", to);
         cr_expect(!is_kernel || has_item(options, "nodev"), "%s", to);
         cr_expect(strncmp(to, "/sys", 4) != 0 || has_item(options, "ro"), "%s", to);
+    }
+}
+
+Test(oci_spec, capability_asked_for_by_name_reaches_users_that_are_not_root)
+{
+    struct rig rig;
+    char *extra[] = {TEXT("net_admin"), TEXT("CAP_NET_RAW")};
+    rig_init(&rig);
+    rig.spec.extra_capabilities = (struct dv_texts){extra, 2};
+    for (uint32_t uid = 0; uid < 2; uid++) {
+        rig.user.uid = uid;
+        DV_AUTO(dv_json) root = written(&rig);
+        const char *wanted = uid ? "CAP_NET_ADMIN CAP_NET_RAW" : "";
+        expect_list(root, "process.capabilities.ambient", wanted);
+        expect_list(root, "process.capabilities.inheritable", wanted);
     }
 }
 
