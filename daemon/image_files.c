@@ -2,6 +2,7 @@
 #include "daemon/image_files.h"
 
 #include "base/cleanup.h"
+#include "runtime/image/auth_file.h"
 #include "runtime/image/image.h"
 #include "runtime/image/layers.h"
 
@@ -11,6 +12,7 @@ struct files {
     struct dv_image_files base;
     struct dv_image_store *store;
     struct dv_image_unpacker unpacker;
+    const char *auth_file; /* "": none */
 };
 
 static int lookup(struct dv_image_files *base,
@@ -60,6 +62,19 @@ static int unpack(struct dv_image_files *base,
     return ret->layer ? 0 : dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a job");
 }
 
+static int login(struct dv_image_files *base,
+                 const struct dv_registry_login_query *query,
+                 struct dv_arena *arena,
+                 struct dv_registry_login *ret,
+                 struct dv_error *err)
+{
+    struct files *files = (struct files *)base;
+    if (files->auth_file[0])
+        return dv_auth_file_find(files->auth_file, query->ref, arena, ret, err);
+    *ret = (struct dv_registry_login){0};
+    return 0;
+}
+
 static void free_files(struct dv_image_files *base)
 {
     struct files *files = (struct files *)base;
@@ -70,6 +85,7 @@ static void free_files(struct dv_image_files *base)
 int daemon_image_files_new(struct dv_image_store *store,
                            struct dv_launcher **launcher,
                            int64_t unpack_timeout_ms,
+                           const char *auth_file,
                            struct dv_image_files **ret,
                            struct dv_error *err)
 {
@@ -77,9 +93,10 @@ int daemon_image_files_new(struct dv_image_store *store,
     if (!files)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a worker");
     files->base =
-        (struct dv_image_files){lookup, commit, store_blob, adopt_blob, unpack, free_files};
+        (struct dv_image_files){lookup, commit, store_blob, adopt_blob, unpack, login, free_files};
     files->store = store;
     files->unpacker = (struct dv_image_unpacker){dv_steal(launcher), unpack_timeout_ms};
+    files->auth_file = auth_file;
     *ret = &files->base;
     return 0;
 }

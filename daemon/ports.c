@@ -145,7 +145,7 @@ int daemon_image_files_open(void *ctx,
     int r = dv_monitor_launcher_new(ports->monitor_socket, &launcher, err);
     if (r == 0)
         r = daemon_image_files_new(ports->images, &launcher, ports->config->unpack_ns / NS_PER_MS,
-                                   ret, err);
+                                   ports->config->auth_file, ret, err);
     if (launcher)
         launcher->free(launcher);
     return r;

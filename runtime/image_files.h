@@ -34,5 +34,11 @@ struct dv_image_files {
                   struct dv_arena *arena,
                   struct dv_unpacked *ret,
                   struct dv_error *err);
+    /* Credentials for a pull that the configuration has none for. */
+    int (*login)(struct dv_image_files *files,
+                 const struct dv_registry_login_query *query,
+                 struct dv_arena *arena,
+                 struct dv_registry_login *ret,
+                 struct dv_error *err);
     void (*free)(struct dv_image_files *files);
 };

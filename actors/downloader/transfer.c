@@ -132,7 +132,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
 static bool may_see_secret(const struct dv_download_cmd *command)
 {
     const char *start = strstr(command->url, "://");
-    if (!command->authorization || !command->secret_host || !start)
+    if (!command->authorization.len || !command->secret_host || !start)
         return false;
     start += 3;
     size_t len = strcspn(start, "/?#");
@@ -158,8 +158,11 @@ static int set_headers(struct transfer *t, struct dv_error *err)
     int r = 0;
     for (size_t i = 0; r == 0 && i < t->command->headers.count; i++)
         r = append_header(t, t->command->headers.items[i].name, t->command->headers.items[i].value);
-    if (r == 0 && may_see_secret(t->command))
-        r = append_header(t, "Authorization", t->command->authorization);
+    if (r == 0 && may_see_secret(t->command)) {
+        char *secret = dv_arena_strndup(t->arena, (const char *)t->command->authorization.data,
+                                        t->command->authorization.len);
+        r = secret ? append_header(t, "Authorization", secret) : -DV_ERR_NO_MEMORY;
+    }
     if (r < 0)
         return dv_error_set(err, DV_ERR_INVALID, "%s: a header cannot be sent", t->command->job);
     curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->request_headers);

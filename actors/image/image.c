@@ -286,13 +286,14 @@ static void advance(struct pull *pull)
         tell_progress(pull, "downloading");
 }
 
-static void begin_download(struct pull *pull)
+static void begin_download(struct pull *pull, const struct dv_registry_login *login)
 {
     struct dv_error err = DV_ERROR_INIT;
     const struct dv_actor_env *env = pull->state->env;
     struct dv_pull_options options = {
         .reference = &pull->parsed,
         .settings = env->registries,
+        .login = login,
         .platform = dv_platform_host(),
         .ingest_dir = env->ingest_dir,
         .stall_ms = env->settings->pull_stall_ms,
@@ -305,6 +306,37 @@ static void begin_download(struct pull *pull)
     advance(pull);
 }
 
+/* Without an answer the pull goes on without credentials: most need none. */
+static void on_login(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)cell;
+    struct pull *pull = ctx;
+    const struct dv_registry_login *login = outcome->error ? NULL : outcome->body;
+    pull->asks--;
+    if (outcome->error)
+        dv_log(DV_LOG_WARN, "image %s: credentials: %s", pull->reference, outcome->error->text);
+    else if (login->note)
+        dv_log(DV_LOG_WARN, "image %s: %s", pull->reference, login->note);
+    if (!pull->is_over)
+        begin_download(pull, login);
+    release(pull);
+}
+
+static void ask_login(struct pull *pull)
+{
+    const struct dv_actor_env *env = pull->state->env;
+    const struct dv_registry *registry =
+        env->registries ? dv_registry_find(env->registries, pull->parsed.host) : NULL;
+    if (registry && registry->user) {
+        begin_download(pull, NULL);
+        return;
+    }
+    struct dv_registry_login_query query = {.ref = pull->reference};
+    pull->asks++;
+    dv_ask(pull->state->cell, DV_ADDRESS_WORKERS, DV_KIND_registry_login_query, &query,
+           env->settings->job_timeout_ms, on_login, pull);
+}
+
 static void on_looked_up(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     (void)cell;
@@ -313,7 +345,7 @@ static void on_looked_up(struct dv_cell *cell, void *ctx, const struct dv_outcom
     if (!pull->is_over && !outcome->error)
         finish(pull, outcome->body, NULL);
     else if (!pull->is_over && outcome->error->class == DV_ERR_NOT_FOUND)
-        begin_download(pull);
+        ask_login(pull);
     else if (!pull->is_over)
         fail(pull, outcome->error);
     release(pull);

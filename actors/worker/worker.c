@@ -56,6 +56,7 @@ ANSWER_JOB(runtime_create_job, runtime, s->runtime->ops->create, runtime_created
 ANSWER_JOB(image_lookup_job, images, s->images->lookup, image_ready)
 ANSWER_JOB(image_commit_job, images, s->images->commit, image_ready)
 ANSWER_JOB(unpack_job, images, s->images->unpack, unpacked)
+ANSWER_JOB(registry_login_query, images, s->images->login, registry_login)
 #undef ANSWER_JOB
 
 static int on_runtime_state_query(struct dv_cell *cell,

@@ -34,7 +34,7 @@ int dv_pull_fill_token(struct dv_pull *pull, struct task *task, struct dv_error 
         cmd->client_key = is_own ? (char *)(uintptr_t)registry->client_key : NULL;
     }
     cmd->max_bytes = DV_TOKEN_ANSWER_MAX;
-    if (!registry || !registry->user)
+    if (!pull->user)
         return 0;
     /* An insecure registry spoken to by https proves nothing about itself, so it names no other
      * host for its password. */
@@ -43,8 +43,9 @@ int dv_pull_fill_token(struct dv_pull *pull, struct task *task, struct dv_error 
     if (pull->is_secret_withheld)
         return 0;
     cmd->secret_host = host;
-    cmd->authorization = dv_auth_basic(pull->arena, registry->user, registry->password);
-    return cmd->authorization ? 0 : dv_pull_no_memory(pull, err);
+    char *basic = dv_auth_basic(pull->arena, pull->user, pull->password);
+    cmd->authorization = dv_pull_secret(basic);
+    return basic ? 0 : dv_pull_no_memory(pull, err);
 }
 
 static void use_login(struct dv_pull *pull, char *authorization, bool is_basic)
@@ -64,11 +65,12 @@ int dv_pull_deny(struct dv_pull *pull,
     struct dv_error cause = DV_ERROR_INIT;
     char object[DV_PULL_OBJECT_SIZE];
     (void)dv_registry_refusal(answer, dv_pull_object(pull, task, object), &cause);
-    const char *user = pull->registry ? pull->registry->user : NULL;
+    const char *user = pull->user;
     size_t used = strlen(cause.text);
     if (!user)
         (void)snprintf(cause.text + used, sizeof(cause.text) - used,
-                       "; no credentials are configured for '%s'", pull->reference.host);
+                       "; no credentials are configured for '%s'%s%s", pull->reference.host,
+                       pull->login_note ? ", and " : "", pull->login_note ? pull->login_note : "");
     else if (pull->is_secret_withheld)
         (void)snprintf(cause.text + used, sizeof(cause.text) - used,
                        "; the password of '%.64s' was not sent to '%.128s', which is another host",
@@ -99,9 +101,9 @@ int dv_pull_login_wanted(struct dv_pull *pull,
     if (dv_challenge_parse(&answer->headers, pull->arena, &challenge, &cause) < 0)
         return dv_pull_die(pull, &cause, err);
     if (!challenge.is_bearer) {
-        if (pull->is_basic || !pull->registry || !pull->registry->user)
+        if (pull->is_basic || !pull->user)
             return dv_pull_deny(pull, task, answer, err);
-        char *basic = dv_auth_basic(pull->arena, pull->registry->user, pull->registry->password);
+        char *basic = dv_auth_basic(pull->arena, pull->user, pull->password);
         if (!basic)
             return dv_pull_no_memory(pull, err);
         use_login(pull, basic, true);

@@ -16,6 +16,7 @@
 #include "runtime/image/registry.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 enum task_kind { TASK_DOCUMENT, TASK_CONFIG, TASK_TOKEN, TASK_LAYER };
 enum stage { STAGE_IDLE, STAGE_ASK, STAGE_GET, STAGE_STORE, STAGE_ADOPT, STAGE_DONE };
@@ -56,7 +57,10 @@ struct dv_pull {
     bool is_transport_settled;  /* it has answered that way */
     struct dv_error plain_http; /* why plain HTTP did not do */
 
-    char *authorization; /* NULL: none */
+    const char *user; /* NULL: no credentials */
+    const char *password;
+    const char *login_note; /* why those of the credentials file are not used */
+    char *authorization;    /* NULL: none */
     bool is_basic;
     unsigned login; /* grows with each new authorization */
     struct dv_challenge challenge;
@@ -73,6 +77,11 @@ struct dv_pull {
 /* Kills the pull; moves `cause` to *err with the image and the registry in front. */
 int dv_pull_die(struct dv_pull *pull, const struct dv_error *cause, struct dv_error *err);
 int dv_pull_no_memory(struct dv_pull *pull, struct dv_error *err);
+
+static inline struct dv_bytes dv_pull_secret(char *text)
+{
+    return (struct dv_bytes){(uint8_t *)text, text ? strlen(text) : 0};
+}
 
 #define DV_PULL_OBJECT_SIZE 256
 /* "manifest 1.36", "layer sha256:..." into `text`; returns it. */

@@ -51,6 +51,27 @@ dv_pull_object(const struct dv_pull *pull, const struct task *task, char text[DV
 
 /* ---- life ---- */
 
+/* The configuration knows best; else what the caller has found. */
+static int
+take_login(struct dv_pull *pull, const struct dv_registry_login *login, struct dv_error *err)
+{
+    if (pull->registry && pull->registry->user) {
+        pull->user = pull->registry->user;
+        pull->password = pull->registry->password;
+        return 0;
+    }
+    if (!login)
+        return 0;
+    if (login->note && !(pull->login_note = dv_arena_strdup(pull->arena, login->note)))
+        return dv_pull_no_memory(pull, err);
+    if (!login->user || !*login->user)
+        return 0;
+    const char *password = login->password.len ? (const char *)login->password.data : "";
+    pull->user = dv_arena_strdup(pull->arena, login->user);
+    pull->password = dv_arena_strndup(pull->arena, password, login->password.len);
+    return pull->user && pull->password ? 0 : dv_pull_no_memory(pull, err);
+}
+
 int dv_pull_new(const struct dv_pull_options *options, struct dv_pull **ret, struct dv_error *err)
 {
     DV_AUTO(dv_pull) pull = calloc(1, sizeof(*pull));
@@ -60,6 +81,9 @@ int dv_pull_new(const struct dv_pull_options *options, struct dv_pull **ret, str
     pull->reference = *options->reference;
     pull->settings = options->settings;
     pull->registry = dv_registry_find(options->settings, pull->reference.host);
+    int r = take_login(pull, options->login, err);
+    if (r < 0)
+        return r;
     pull->platform = options->platform;
     pull->ingest_dir = options->ingest_dir;
     pull->stall_ms = options->stall_ms;
@@ -110,7 +134,7 @@ static int fill_download(struct dv_pull *pull,
     }
     cmd->is_unverified = pull->is_insecure;
     if (pull->authorization) {
-        cmd->authorization = pull->authorization;
+        cmd->authorization = dv_pull_secret(pull->authorization);
         cmd->secret_host = dv_arena_strdup(pull->arena, host);
         if (!cmd->secret_host)
             return dv_pull_no_memory(pull, err);

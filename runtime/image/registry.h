@@ -30,6 +30,8 @@ struct dv_pull;
 struct dv_pull_options {
     const struct dv_reference *reference;        /* copied */
     const struct dv_registry_settings *settings; /* borrowed until the pull is freed */
+    /* Used when the settings have no credentials for the host; copied. NULL: there is none. */
+    const struct dv_registry_login *login;
     struct dv_platform platform;
     const char *ingest_dir; /* borrowed; layers are downloaded to <dir>/<algorithm>-<hex> */
     int64_t stall_ms;       /* a download without a byte for so long fails; 0: no limit */

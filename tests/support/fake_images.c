@@ -75,6 +75,20 @@ static int unpack(struct dv_image_files *base,
     return ret->layer ? 0 : dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a layer");
 }
 
+static int login(struct dv_image_files *base,
+                 const struct dv_registry_login_query *query,
+                 struct dv_arena *arena,
+                 struct dv_registry_login *ret,
+                 struct dv_error *err)
+{
+    (void)base;
+    (void)query;
+    (void)arena;
+    (void)err;
+    *ret = (struct dv_registry_login){0};
+    return 0;
+}
+
 static void free_files(struct dv_image_files *base)
 {
     free(base);
@@ -86,7 +100,7 @@ int fake_images_open(struct fake_images *images, struct dv_image_files **ret, st
     if (!files)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a worker");
     files->base =
-        (struct dv_image_files){lookup, commit, store_blob, adopt_blob, unpack, free_files};
+        (struct dv_image_files){lookup, commit, store_blob, adopt_blob, unpack, login, free_files};
     files->images = images;
     *ret = &files->base;
     return 0;

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A private docker-registry, and a proxy of our own that slows and cuts."""
+import base64
+import ctypes
+import secrets
 import socket
+import ssl
 import threading
 import time
 import urllib.request
@@ -9,9 +13,22 @@ from .broker import free_port, is_listening
 from .world import wait_for
 
 
+def bcrypt(password):
+    """As `htpasswd -B` writes it; no other form is taken by docker-registry."""
+    library = ctypes.CDLL("libcrypt.so.1")
+    library.crypt.restype = ctypes.c_char_p
+    letters = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    salt = "$2b$05$" + "".join(secrets.choice(letters) for _ in range(21)) + "."
+    return library.crypt(password.encode(), salt.encode()).decode()
+
+
 class Registry:
-    def __init__(self, world, port=None):
+    """`certificate`: (certificate, key) for TLS; `login`: (user, password) that it asks for."""
+
+    def __init__(self, world, port=None, certificate=None, login=None):
         self._world = world
+        self._login = login
+        self._scheme = "https" if certificate else "http"
         self.port = port or free_port()
         self.host = f"127.0.0.1:{self.port}"
         store = world.directory / "registry"
@@ -19,29 +36,51 @@ class Registry:
         config.write_text(
             f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
             f"storage:\n  filesystem: {{rootdirectory: {store}}}\n  delete: {{enabled: true}}\n"
-            f"http:\n  addr: {self.host}\n  secret: {world.unique}\n")
+            f"http:\n  addr: {self.host}\n  secret: {world.unique}\n"
+            + self._tls(certificate) + self._auth(world.directory, login))
         self._process = world.start("registry", ["docker-registry", "serve", config])
         wait_for(lambda: is_listening(self.port) or not self._process.is_running, 15,
                  "docker-registry listens")
         assert self._process.is_running, self._process.text()
 
+    @staticmethod
+    def _tls(certificate):
+        if not certificate:
+            return ""
+        return f"  tls: {{certificate: {certificate[0]}, key: {certificate[1]}}}\n"
+
+    @staticmethod
+    def _auth(directory, login):
+        if not login:
+            return ""
+        file = directory / "htpasswd"
+        file.write_text(f"{login[0]}:{bcrypt(login[1])}\n")
+        return f"auth:\n  htpasswd: {{realm: test, path: {file}}}\n"
+
     def _call(self, method, url, body=None, media_type=None):
         request = urllib.request.Request(url, data=body, method=method)
         if media_type:
             request.add_header("Content-Type", media_type)
+        if self._login:
+            pair = base64.b64encode(":".join(self._login).encode()).decode()
+            request.add_header("Authorization", f"Basic {pair}")
+        unverified = ssl.create_default_context()
+        unverified.check_hostname = False
+        unverified.verify_mode = ssl.CERT_NONE
         # Proxies of the environment are not for a loopback registry.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}),
+                                             urllib.request.HTTPSHandler(context=unverified))
         return opener.open(request, timeout=30)
 
     def put_blob(self, repository, blob):
-        base = f"http://{self.host}/v2/{repository}/blobs"
+        base = f"{self._scheme}://{self.host}/v2/{repository}/blobs"
         location = self._call("POST", f"{base}/uploads/", b"").headers["Location"]
         separator = "&" if "?" in location else "?"
         self._call("PUT", f"{location}{separator}digest={blob.digest}", blob.data,
                    "application/octet-stream")
 
     def put_manifest(self, repository, tag, blob):
-        self._call("PUT", f"http://{self.host}/v2/{repository}/manifests/{tag}", blob.data,
+        self._call("PUT", f"{self._scheme}://{self.host}/v2/{repository}/manifests/{tag}", blob.data,
                    blob.media_type)
 
     def push(self, image, repository, tag="1"):

@@ -116,11 +116,11 @@ static int answer(struct fake *fake,
                   struct dv_error *err)
 {
     cr_assert_eq(dv_buf_printf(&fake->trace, NULL, "%s%s%s%s\n", cmd->url,
-                               cmd->authorization ? " " : "",
-                               cmd->authorization ? cmd->authorization : "",
+                               cmd->authorization.len ? " " : "",
+                               cmd->authorization.len ? (const char *)cmd->authorization.data : "",
                                cmd->is_unverified ? " unverified" : ""),
                  0);
-    cr_assert_eq(!cmd->authorization, !cmd->secret_host);
+    cr_assert_eq(!cmd->authorization.len, !cmd->secret_host);
     cr_assert_geq(cmd->max_bytes, 1);
     cr_assert(cmd->job && strlen(cmd->job) <= 512);
     fake->requests++;
@@ -135,7 +135,8 @@ static int answer(struct fake *fake,
         {(char[]){"Docker-Distribution-Api-Version"}, (char[]){"registry/2.0"}}};
     result.headers = (struct dv_http_header_list){headers, 1};
     bool is_denied = route && route->wants &&
-                     (!cmd->authorization || strcmp(cmd->authorization, route->wants) != 0);
+                     (!cmd->authorization.len ||
+                      strcmp((const char *)cmd->authorization.data, route->wants) != 0);
     if (route && route->challenge && fake->expire_after && fake->requests == fake->expire_after)
         is_denied = true;
     if (is_denied) {
