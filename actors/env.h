@@ -30,6 +30,7 @@ struct dv_actor_settings {
     int64_t unpack_timeout_ms;   /* one layer */
     int64_t repeat_window_ms;    /* how long answers are remembered */
     int64_t checkpoint_ms;       /* records are written beside the journal this often */
+    int64_t rotate_bytes;        /* the journal is written anew beyond that, 0: 16 MB */
     unsigned workers;            /* size of the pool */
     unsigned commands_max;       /* admission: commands in progress per bridge */
     unsigned repeats_max;        /* answers remembered per bridge */

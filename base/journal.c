@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/journal.h"
 
-#include "base/crc32c.h"
+#include "base/journal_reader.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -9,26 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-#define MAGIC          "davit-j1"
 #define ALLOCATE_BYTES (1U << 20)
-
-struct file_header {
-    char magic[8];
-    uint64_t first; /* number of the entry that came next when the file was made */
-};
-
-struct entry_header {
-    uint32_t crc;
-    uint32_t len;
-    uint16_t kind;
-    uint16_t reserved;
-    uint32_t reserved_too;
-    uint64_t sequence;
-};
-
-_Static_assert(sizeof(struct file_header) == 16, "format");
-_Static_assert(sizeof(struct entry_header) == 24, "format");
 
 struct dv_journal {
     const struct dv_journal_files *files;
@@ -36,155 +20,26 @@ struct dv_journal {
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t changed;
     int fd;
+    int bell;           /* eventfd: it broke */
     uint64_t end;       /* where the next entry goes */
     uint64_t allocated; /* size of the file */
     uint64_t written;   /* number of the newest entry */
     uint64_t synced;    /* number of the newest entry known to be on the disk */
+    uint64_t lost_from; /* the last entries that a rotation left out since they had failed */
+    uint64_t lost_to;
     uint64_t damaged_bytes;
     bool is_syncing;
     bool is_rotating;
     bool is_broken;
 };
 
-static size_t entry_size(size_t len)
-{
-    return sizeof(struct entry_header) + (len + 7) / 8 * 8;
-}
-
-static uint32_t entry_crc(const struct entry_header *header, const void *payload)
-{
-    const char *start = (const char *)header + sizeof(header->crc);
-    uint32_t crc = dv_crc32c(0, start, sizeof(*header) - sizeof(header->crc));
-    return dv_crc32c(crc, payload, header->len);
-}
-
-/* -- reading -------------------------------------------------------------------------------- */
-
-struct reader {
-    const struct dv_journal_files *files;
-    int fd;
-    uint64_t at;
-    uint64_t end;  /* of the file, or of what is written */
-    uint64_t last; /* newest number read */
-    void *payload; /* room for the largest entry, made at need */
-    size_t room;
-};
-
-enum reading {
-    READING_END,
-    READING_ENTRY,
-    READING_DAMAGE,
-};
-
-static int make_room(struct reader *reader, size_t len, struct dv_error *err)
-{
-    if (len <= reader->room)
-        return 0;
-    void *grown = realloc(reader->payload, len);
-    if (!grown)
-        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a journal entry of %zu bytes",
-                            len);
-    reader->payload = grown;
-    reader->room = len;
-    return 0;
-}
-
-static int read_failed(int r, struct dv_error *err)
-{
-    return dv_error_sys(err, DV_ERR_IO, -r, "read the journal");
-}
-
-/* The entry at reader->at, which stays there. */
-static int read_entry(struct reader *reader,
-                      struct entry_header *ret,
-                      enum reading *ret_reading,
-                      struct dv_error *err)
-{
-    *ret_reading = READING_END;
-    if (reader->at + sizeof(*ret) > reader->end)
-        return 0;
-    int r = reader->files->read(reader->files->ctx, reader->fd, reader->at, ret, sizeof(*ret));
-    if (r < 0)
-        return read_failed(r, err);
-    if ((size_t)r < sizeof(*ret) || (ret->len == 0 && ret->crc == 0 && ret->sequence == 0))
-        return 0;
-    *ret_reading = READING_DAMAGE;
-    if (ret->len > DV_JOURNAL_ENTRY_MAX || ret->sequence <= reader->last ||
-        entry_size(ret->len) > reader->end - reader->at)
-        return 0;
-    r = make_room(reader, ret->len ? ret->len : 1, err);
-    if (r < 0)
-        return r;
-    r = reader->files->read(reader->files->ctx, reader->fd, reader->at + sizeof(*ret),
-                            reader->payload, ret->len);
-    if (r < 0)
-        return read_failed(r, err);
-    if ((size_t)r == ret->len && entry_crc(ret, reader->payload) == ret->crc)
-        *ret_reading = READING_ENTRY;
-    return 0;
-}
-
-/* Moves to the next readable entry behind damage; to the end if there is none. */
-static int skip_damage(struct reader *reader, struct dv_error *err)
-{
-    for (reader->at += 8; reader->at < reader->end; reader->at += 8) {
-        struct entry_header header;
-        enum reading reading;
-        int r = read_entry(reader, &header, &reading, err);
-        if (r < 0 || reading == READING_ENTRY)
-            return r;
-    }
-    return 0;
-}
-
-/* Reads all entries behind number `after`; *ret_end is where the readable part ends. */
-static int read_all(struct reader *reader,
-                    uint64_t after,
-                    dv_journal_fn *fn,
-                    void *ctx,
-                    uint64_t *ret_end,
-                    uint64_t *ret_damaged,
-                    struct dv_error *err)
-{
-    *ret_end = reader->at;
-    *ret_damaged = 0;
-    for (;;) {
-        struct entry_header header;
-        enum reading reading;
-        int r = read_entry(reader, &header, &reading, err);
-        if (r < 0)
-            return r;
-        if (reading == READING_END)
-            return 0;
-        if (reading == READING_DAMAGE) {
-            uint64_t start = reader->at;
-            r = skip_damage(reader, err);
-            if (r < 0)
-                return r;
-            if (reader->at >= reader->end)
-                return 0; /* a torn tail */
-            *ret_damaged += reader->at - start;
-            continue;
-        }
-        reader->at += entry_size(header.len);
-        reader->last = header.sequence;
-        *ret_end = reader->at;
-        if (header.sequence <= after || !fn)
-            continue;
-        struct dv_journal_entry entry = {header.sequence, header.kind, reader->payload, header.len};
-        r = fn(ctx, &entry, err);
-        if (r < 0)
-            return r;
-    }
-}
-
 /* -- opening -------------------------------------------------------------------------------- */
 
 static int
 start_file(const struct dv_journal_files *files, int fd, uint64_t first, struct dv_error *err)
 {
-    struct file_header header = {.magic = MAGIC, .first = first};
-    memcpy(header.magic, MAGIC, sizeof(header.magic));
+    struct dv_journal_file_header header = {.magic = DV_JOURNAL_MAGIC, .first = first};
+    memcpy(header.magic, DV_JOURNAL_MAGIC, sizeof(header.magic));
     int r = files->allocate(files->ctx, fd, ALLOCATE_BYTES);
     if (r == 0)
         r = files->write(files->ctx, fd, 0, &header, sizeof(header));
@@ -196,10 +51,10 @@ start_file(const struct dv_journal_files *files, int fd, uint64_t first, struct 
 static int load(struct dv_journal *journal, dv_journal_fn *fn, void *ctx, struct dv_error *err)
 {
     const struct dv_journal_files *files = journal->files;
-    struct file_header header;
+    struct dv_journal_file_header header;
     int r = files->read(files->ctx, journal->fd, 0, &header, sizeof(header));
     if (r < 0)
-        return read_failed(r, err);
+        return dv_journal_read_failed(r, err);
     static const char nothing[sizeof(header)];
     if ((size_t)r < sizeof(header) || memcmp(&header, nothing, sizeof(header)) == 0) {
         /* New, or cut before its first sync: nothing was ever promised from it. */
@@ -210,13 +65,18 @@ static int load(struct dv_journal *journal, dv_journal_fn *fn, void *ctx, struct
             return dv_error_sys(err, DV_ERR_IO, -r, "begin a journal file");
         return start_file(files, journal->fd, 1, err);
     }
-    if (memcmp(header.magic, MAGIC, sizeof(header.magic)) != 0)
+    if (memcmp(header.magic, DV_JOURNAL_MAGIC, sizeof(header.magic)) != 0)
         return dv_error_set(err, DV_ERR_CORRUPT,
                             "'%s' is not a davit journal; move it away to start without it",
                             journal->path);
-    struct reader reader = {
-        .files = files, .fd = journal->fd, .at = sizeof(header), .end = journal->allocated};
-    r = read_all(&reader, 0, fn, ctx, &journal->end, &journal->damaged_bytes, err);
+    struct dv_journal_reader reader = {
+        .files = files,
+        .fd = journal->fd,
+        .at = sizeof(header),
+        .end = journal->allocated,
+        .until = UINT64_MAX,
+    };
+    r = dv_journal_read(&reader, 0, fn, ctx, &journal->end, &journal->damaged_bytes, err);
     free(reader.payload);
     if (r < 0)
         return r;
@@ -255,8 +115,11 @@ int dv_journal_open(const char *path,
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the journal");
     journal->files = files ? files : dv_journal_files_real();
     journal->fd = -1;
+    journal->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&journal->lock, NULL);
     pthread_cond_init(&journal->changed, NULL);
+    if (journal->bell < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "make an eventfd for the journal '%s'", path);
     char aside[PATH_MAX];
     int used = snprintf(journal->path, sizeof(journal->path), "%s", path);
     if (used < 0 || (size_t)used >= sizeof(journal->path))
@@ -281,6 +144,7 @@ void dv_journal_close(struct dv_journal *journal)
         return;
     if (journal->fd >= 0)
         journal->files->close(journal->files->ctx, journal->fd);
+    dv_close(&journal->bell);
     pthread_mutex_destroy(&journal->lock);
     pthread_cond_destroy(&journal->changed);
     free(journal);
@@ -294,6 +158,14 @@ static int broken(const struct dv_journal *journal, struct dv_error *err)
                         "the journal '%s' takes nothing more since a write failed; "
                         "free space or repair the disk",
                         journal->path);
+}
+
+static void set_broken(struct dv_journal *journal)
+{
+    static const uint64_t once = 1;
+    if (!journal->is_broken)
+        (void)!write(journal->bell, &once, sizeof(once));
+    journal->is_broken = true;
 }
 
 static int allocate(struct dv_journal *journal, uint64_t need)
@@ -314,16 +186,16 @@ static int write_entry(struct dv_journal *journal,
                        size_t len,
                        struct dv_error *err)
 {
-    size_t size = entry_size(len);
+    size_t size = dv_journal_entry_size(len);
     dv_autofree char *bytes = calloc(1, size);
     if (!bytes)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a journal entry");
-    struct entry_header header = {
+    struct dv_journal_entry_header header = {
         .len = (uint32_t)len,
         .kind = kind,
         .sequence = journal->written + 1,
     };
-    header.crc = entry_crc(&header, payload);
+    header.crc = dv_journal_entry_crc(&header, payload);
     memcpy(bytes, &header, sizeof(header));
     if (len)
         memcpy(bytes + sizeof(header), payload, len);
@@ -332,7 +204,7 @@ static int write_entry(struct dv_journal *journal,
         return dv_error_sys(err, DV_ERR_IO, -r, "make room in the journal '%s'", journal->path);
     r = journal->files->write(journal->files->ctx, journal->fd, journal->end, bytes, size);
     if (r < 0) {
-        journal->is_broken = true;
+        set_broken(journal);
         return dv_error_sys(err, DV_ERR_IO, -r, "write the journal '%s'", journal->path);
     }
     journal->end += size;
@@ -381,10 +253,11 @@ int dv_journal_wait(struct dv_journal *journal, uint64_t sequence, struct dv_err
         if (failure == 0)
             journal->synced = target;
         else
-            journal->is_broken = true;
+            set_broken(journal);
         pthread_cond_broadcast(&journal->changed);
     }
-    bool is_safe = journal->synced >= sequence;
+    bool is_lost = sequence >= journal->lost_from && sequence <= journal->lost_to;
+    bool is_safe = journal->synced >= sequence && !is_lost;
     pthread_mutex_unlock(&journal->lock);
     if (is_safe)
         return 0;
@@ -411,23 +284,41 @@ int dv_journal_append(struct dv_journal *journal,
 
 /* -- owner ---------------------------------------------------------------------------------- */
 
+static int read_until(struct dv_journal *journal,
+                      uint64_t after,
+                      uint64_t until,
+                      dv_journal_fn *fn,
+                      void *ctx,
+                      struct dv_error *err)
+{
+    pthread_mutex_lock(&journal->lock);
+    struct dv_journal_reader reader = {
+        .files = journal->files,
+        .fd = journal->fd,
+        .at = sizeof(struct dv_journal_file_header),
+        .end = journal->end,
+        .until = until,
+    };
+    pthread_mutex_unlock(&journal->lock);
+    uint64_t unused_end;
+    uint64_t unused_damage;
+    int r = dv_journal_read(&reader, after, fn, ctx, &unused_end, &unused_damage, err);
+    free(reader.payload);
+    return r;
+}
+
 int dv_journal_each(
     struct dv_journal *journal, uint64_t after, dv_journal_fn *fn, void *ctx, struct dv_error *err)
 {
+    return read_until(journal, after, UINT64_MAX, fn, ctx, err);
+}
+
+uint64_t dv_journal_promised(struct dv_journal *journal)
+{
     pthread_mutex_lock(&journal->lock);
-    uint64_t end = journal->end;
+    uint64_t promised = journal->is_broken ? journal->synced : UINT64_MAX;
     pthread_mutex_unlock(&journal->lock);
-    struct reader reader = {
-        .files = journal->files,
-        .fd = journal->fd,
-        .at = sizeof(struct file_header),
-        .end = end,
-    };
-    uint64_t unused_end;
-    uint64_t unused_damage;
-    int r = read_all(&reader, after, fn, ctx, &unused_end, &unused_damage, err);
-    free(reader.payload);
-    return r;
+    return promised;
 }
 
 uint64_t dv_journal_size(struct dv_journal *journal)
@@ -451,6 +342,11 @@ bool dv_journal_is_broken(struct dv_journal *journal)
     return is_broken;
 }
 
+int dv_journal_broken_fd(const struct dv_journal *journal)
+{
+    return journal->bell;
+}
+
 struct copier {
     struct dv_journal *journal;
     dv_journal_fn *keep;
@@ -458,6 +354,7 @@ struct copier {
     int fd;
     uint64_t end;
     uint64_t allocated;
+    uint64_t until;
 };
 
 static int copy_entry(void *ctx, const struct dv_journal_entry *entry, struct dv_error *err)
@@ -467,13 +364,13 @@ static int copy_entry(void *ctx, const struct dv_journal_entry *entry, struct dv
     if (r <= 0)
         return r;
     const struct dv_journal_files *files = copier->journal->files;
-    struct entry_header header = {
+    struct dv_journal_entry_header header = {
         .len = (uint32_t)entry->len,
         .kind = entry->kind,
         .sequence = entry->sequence,
     };
-    header.crc = entry_crc(&header, entry->payload);
-    size_t size = entry_size(entry->len);
+    header.crc = dv_journal_entry_crc(&header, entry->payload);
+    size_t size = dv_journal_entry_size(entry->len);
     r = 0;
     if (copier->end + size > copier->allocated) {
         copier->allocated = ((copier->end + size) / ALLOCATE_BYTES + 1) * ALLOCATE_BYTES;
@@ -500,10 +397,10 @@ static int fill_new_file(struct copier *copier, const char *path, struct dv_erro
     if (r < 0)
         return dv_error_sys(err, DV_ERR_IO, -r, "create '%s'", path);
     r = start_file(files, copier->fd, journal->written + 1, err);
-    copier->end = sizeof(struct file_header);
+    copier->end = sizeof(struct dv_journal_file_header);
     copier->allocated = ALLOCATE_BYTES;
     if (r == 0)
-        r = dv_journal_each(journal, 0, copy_entry, copier, err);
+        r = read_until(journal, 0, copier->until, copy_entry, copier, err);
     if (r < 0)
         return r;
     r = files->sync(files->ctx, copier->fd);
@@ -527,7 +424,13 @@ int dv_journal_rotate(struct dv_journal *journal,
         pthread_cond_wait(&journal->changed, &journal->lock);
     pthread_mutex_unlock(&journal->lock);
 
-    struct copier copier = {.journal = journal, .keep = keep, .ctx = ctx, .fd = -1};
+    struct copier copier = {
+        .journal = journal,
+        .keep = keep,
+        .ctx = ctx,
+        .fd = -1,
+        .until = dv_journal_promised(journal),
+    };
     r = fill_new_file(&copier, path, err);
 
     pthread_mutex_lock(&journal->lock);
@@ -537,6 +440,10 @@ int dv_journal_rotate(struct dv_journal *journal,
         journal->fd = copier.fd;
         journal->end = copier.end;
         journal->allocated = copier.allocated;
+        if (journal->is_broken && journal->synced < journal->written) {
+            journal->lost_from = journal->synced + 1;
+            journal->lost_to = journal->written;
+        }
         journal->synced = journal->written;
         journal->is_broken = false;
     }

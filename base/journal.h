@@ -14,7 +14,8 @@
  * given up.
  *
  * After a failed write or sync the journal refuses further appends until a rotation has succeeded:
- * what a disk kept after a failed fdatasync is not known.
+ * what a disk kept after a failed fdatasync is not known. That rotation leaves out what was not
+ * synced: who wrote it was told that it failed. Only a power cut before it may bring it back.
  */
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -95,6 +96,11 @@ uint64_t dv_journal_size(struct dv_journal *journal);
 uint64_t dv_journal_damaged_bytes(const struct dv_journal *journal);
 /* Whether it refuses appends after a failure. */
 bool dv_journal_is_broken(struct dv_journal *journal);
+/* Number of the last entry that a rotation may keep: all of them, or, once it refuses, those that
+ * were synced. */
+uint64_t dv_journal_promised(struct dv_journal *journal);
+/* Becomes readable (eight bytes to read) each time that it begins to refuse; the journal's own. */
+int dv_journal_broken_fd(const struct dv_journal *journal);
 
 /* A new file that holds only the entries for which `keep` returns 1 (with their numbers), in place
  * of the old one. Appends wait meanwhile. After a failure the old file stays in use. Owner only. */

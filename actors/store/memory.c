@@ -422,6 +422,20 @@ static int apply_decoded(struct dv_store_memory *memory,
     return 0;
 }
 
+/* A create's intent is known beside its command only, which was not seen when it was applied. */
+static int learn_decoded(struct dv_store_memory *memory,
+                         const struct dv_journal_entry *entry,
+                         const void *body,
+                         struct dv_error *err)
+{
+    const struct dv_store_intent *intent = body;
+    if (entry->kind == DV_KIND_store_intent)
+        return strcmp(intent->work, "create") == 0
+                   ? add_intent(memory, intent, entry->sequence, err)
+                   : 0;
+    return take_end(memory, entry, body, err);
+}
+
 static int add_command(struct dv_store_memory *memory, uint64_t sequence, struct dv_error *err)
 {
     if (!grow((void **)&memory->open, &memory->open_room, memory->open_count,
@@ -465,7 +479,7 @@ static int take(struct dv_store_memory *memory,
     void *body;
     int r = dv_decode(schema, entry->payload, entry->len, arena, &body, err);
     if (r == 0 && commands_only)
-        r = take_end(memory, entry, body, err);
+        r = learn_decoded(memory, entry, body, err);
     else if (r == 0)
         r = apply_decoded(memory, entry, body, err);
     if (r < 0)

@@ -9,8 +9,10 @@
 #include "messages/codec.h"
 #include "spec/record.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define WAITERS_MAX      4096
 #define LOAD_BYTES_MAX   (1U << 20)
@@ -23,6 +25,7 @@
 #define RECORDS_AT_ONCE 8
 #define RECORDS_REST_MS 50
 #define RETRY_MS        5000
+#define NS_PER_MS       1000000LL
 
 struct waiter {
     struct dv_request *request;
@@ -42,9 +45,12 @@ struct state {
     bool is_loading;  /* the roster reads the records page by page */
     uint64_t applied; /* newest entry that `memory` knows */
     bool has_removed; /* a container is gone whose folder is still there */
+    int64_t mend_after_ns;
 };
 
 static void arm_checkpoint(struct state *s, int64_t delay_ms);
+static int rotate(struct state *s, struct dv_error *err);
+static dv_journal_fn learn;
 static int checkpoint(struct state *s, size_t max, struct dv_error *err);
 
 /* -- appending ------------------------------------------------------------------------------ */
@@ -87,6 +93,53 @@ static void on_sync(struct dv_cell *cell, void *ctx)
         arm_checkpoint(s, RETRY_MS); /* a rotation mends a broken journal */
 }
 
+/* A broken journal takes nothing more until it is written anew; that needs all records in their
+ * files. Tried at once, so that no command fails for longer than it must, then now and then. */
+static void mend(struct state *s)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(s->cell));
+    if (s->is_loading || now_ns < s->mend_after_ns)
+        return;
+    s->mend_after_ns = now_ns + RETRY_MS * NS_PER_MS;
+    int r = checkpoint(s, SIZE_MAX, &err);
+    if (r == 0)
+        r = rotate(s, &err);
+    if (r < 0)
+        dv_log(DV_LOG_ERROR, "store: the journal cannot be mended: %s", err.text);
+}
+
+static void on_broken(struct dv_cell *cell, int fd, short events, void *ctx)
+{
+    (void)events;
+    (void)ctx;
+    struct state *s = dv_cell_state(cell);
+    uint64_t times;
+    (void)!read(fd, &times, sizeof(times));
+    on_sync(cell, NULL); /* who waits is told before the journal is written anew */
+    mend(s);
+    if (!dv_journal_is_broken(s->journal))
+        return;
+    dv_timer_cancel(cell, s->checkpoint_timer);
+    s->checkpoint_timer = 0;
+    arm_checkpoint(s, RETRY_MS);
+}
+
+/* What could not be written is still the newest: it goes to the files with the next checkpoint, and
+ * a command that is over is not kept. Who sent it is told that it is not durable. */
+static void apply_unwritten(struct state *s, uint16_t kind, const struct dv_buf *buf)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    struct dv_journal_entry entry = {0, kind, buf->data, buf->len};
+    int r = dv_journal_each(s->journal, s->applied, learn, s, &err);
+    if (r == 0 && (kind == DV_KIND_store_record || kind == DV_KIND_store_remove))
+        r = dv_store_memory_apply(s->memory, &entry, &err);
+    else if (r == 0 && kind == DV_KIND_store_answered)
+        r = dv_store_memory_learn(s->memory, &entry, &err);
+    if (r < 0)
+        dv_log(DV_LOG_ERROR, "store: %s", err.text);
+}
+
 static int append(struct state *s,
                   const struct dv_schema *schema,
                   const void *body,
@@ -97,12 +150,17 @@ static int append(struct state *s,
         on_sync(s->cell, NULL);
     DV_AUTO_IN_PLACE(dv_buf) buf = DV_BUF_INIT(DV_MESSAGE_BYTES_MAX);
     int r = dv_encode(schema, body, &buf, err);
+    if (r < 0)
+        return r;
+    if (dv_journal_is_broken(s->journal)) {
+        on_sync(s->cell, NULL);
+        mend(s);
+    }
     uint64_t sequence = 0;
-    if (r == 0)
-        r = dv_journal_write(s->journal, schema->kind, buf.data, buf.len, &sequence, err);
+    r = dv_journal_write(s->journal, schema->kind, buf.data, buf.len, &sequence, err);
     if (r < 0) {
-        if (dv_journal_is_broken(s->journal))
-            arm_checkpoint(s, RETRY_MS);
+        apply_unwritten(s, schema->kind, &buf);
+        arm_checkpoint(s, RETRY_MS);
         return r;
     }
     struct dv_journal_entry entry = {sequence, schema->kind, buf.data, buf.len};
@@ -196,6 +254,9 @@ static int learn(void *ctx, const struct dv_journal_entry *entry, struct dv_erro
 {
     struct state *s = ctx;
     s->applied = entry->sequence;
+    /* Who sent this command was told that it is not taken. */
+    if (entry->kind == DV_KIND_store_command && entry->sequence > dv_journal_promised(s->journal))
+        return 0;
     return dv_store_memory_learn(s->memory, entry, err);
 }
 
@@ -209,10 +270,25 @@ static int keep(void *ctx, const struct dv_journal_entry *entry, struct dv_error
 
 static bool must_rotate(const struct state *s)
 {
-    uint64_t size = dv_journal_size(s->journal);
-    if (dv_journal_is_broken(s->journal) || size > ROTATE_NOW_BYTES)
-        return true;
-    return size > ROTATE_BYTES && !dv_store_memory_has_done(s->memory);
+    int64_t limit = s->env->settings->rotate_bytes;
+    return dv_journal_is_broken(s->journal) ||
+           dv_journal_size(s->journal) > (limit ? (uint64_t)limit : ROTATE_BYTES);
+}
+
+/* Commands that others wrote are looked at first: they decide what stays. One that took effect and
+ * is not answered would lose its answer; as long as the journal is not too large, that waits. */
+static int rotate(struct state *s, struct dv_error *err)
+{
+    int r = dv_journal_each(s->journal, s->applied, learn, s, err);
+    if (r < 0)
+        return r;
+    bool is_pressing =
+        dv_journal_is_broken(s->journal) || dv_journal_size(s->journal) > ROTATE_NOW_BYTES;
+    if (dv_store_memory_has_done(s->memory) && !is_pressing) {
+        arm_checkpoint(s, s->env->settings->checkpoint_ms);
+        return 0;
+    }
+    return dv_journal_rotate(s->journal, keep, s, err);
 }
 
 static void on_checkpoint(struct dv_cell *cell, void *ctx)
@@ -232,11 +308,8 @@ static void on_checkpoint(struct dv_cell *cell, void *ctx)
         arm_checkpoint(s, RECORDS_REST_MS);
         return;
     }
-    if (r == 0 && must_rotate(s)) {
-        r = dv_journal_each(s->journal, s->applied, learn, s, &err);
-        if (r == 0)
-            r = dv_journal_rotate(s->journal, keep, s, &err);
-    }
+    if (r == 0 && must_rotate(s))
+        r = rotate(s, &err);
     if (r == 0)
         return;
     dv_log(DV_LOG_ERROR, "store: checkpoint, tried again in %d s: %s", RETRY_MS / 1000, err.text);
@@ -492,6 +565,8 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
         r = dv_journal_each(s->journal, 0, replay, s, err);
     if (r == 0 && dv_store_memory_dirty(s->memory))
         arm_checkpoint(s, s->env->settings->checkpoint_ms);
+    if (r == 0)
+        r = dv_watch(cell, dv_journal_broken_fd(s->journal), POLLIN, on_broken, NULL, err);
     return r;
 }
 

@@ -54,6 +54,7 @@ static void note(const char *format, ...)
 static void start_daemon(struct world *world)
 {
     struct dv_error err = DV_ERROR_INIT;
+    world->sim->journal_files.fail_after = -1;
     world->sim->settings.workers = 1 + (unsigned)world_random(world, 4);
     world->sim->hosts = 1 + (unsigned)world_random(world, 6);
     if (daemon_sim_start(world->sim, &err) < 0)
@@ -240,8 +241,24 @@ static void set_fault(struct world *world, enum dv_fake_call call, unsigned time
         abort();
 }
 
+static void do_disk_fault(struct world *world)
+{
+    if (chance(world, 40)) {
+        world->sim->record_files.failures = 1 + (unsigned)world_random(world, 3);
+        note("the record files fail");
+        return;
+    }
+    /* The journal takes nothing any more until the store has mended it. */
+    world->sim->journal_files.fail_after = (int)world_random(world, 6);
+    note("the journal fails after %d changes", world->sim->journal_files.fail_after);
+}
+
 static void do_fault(struct world *world)
 {
+    if (world->has_disk_faults && chance(world, 40)) {
+        do_disk_fault(world);
+        return;
+    }
     if (chance(world, 15)) {
         world->sim->images.failures = 1;
         note("an image lookup fails");
@@ -326,6 +343,8 @@ static void settle(struct world *world)
     for (int call = 0; call < DV_FAKE_CALLS; call++)
         set_fault(world, (enum dv_fake_call)call, 0);
     world->sim->images.failures = 0;
+    world->sim->record_files.failures = 0;
+    world->sim->journal_files.fail_after = -1;
     dv_fake_machine_set_monitor(world->sim->machine, true);
     fake_cloud_set_link(world->sim->cloud, true);
     daemon_sim_run(world->sim, QUIET_MS);
@@ -337,12 +356,15 @@ void world_init(struct world *world, uint64_t seed)
 {
     *world = (struct world){.sim = daemon_sim_new(seed), .random = seed};
     world->has_release_faults = chance(world, 20);
+    world->has_disk_faults = chance(world, 25);
     world->has_policy_updates = chance(world, 50);
     if (chance(world, 10))
         world->sim->settings.commands_max = 3;
     if (chance(world, 20))
         world->sim->settings.outbox_max = 4;
     world->sim->settings.twin_in_flight_max = 1 + (unsigned)world_random(world, 20);
+    if (chance(world, 50))
+        world->sim->settings.rotate_bytes = 1 + (int64_t)world_random(world, 20000);
     world->sim->settings.checkpoint_ms = 1 + (int64_t)world_random(world, 20000);
 }
 

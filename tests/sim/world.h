@@ -27,6 +27,7 @@ struct world {
     size_t commands_seen; /* answers up to here have been looked at */
     unsigned images;      /* references given out: each create has its own */
     unsigned names;
+    bool has_disk_faults;    /* journal and record files fail at times */
     bool has_release_faults; /* leftovers in the runtime are allowed */
     bool has_policy_updates; /* restart policies change under way */
     unsigned steps_done;

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,6 +213,38 @@ Test(journal, a_failed_sync_is_an_error_until_a_rotation_succeeds)
     err = DV_ERROR_INIT;
     cr_assert_eq(dv_journal_rotate(journal, keep_none, NULL, &err), 0, "%s", err.text);
     append(journal, 1, "c");
+    dv_journal_close(journal);
+}
+
+static int keep_all(void *ctx, const struct dv_journal_entry *entry, struct dv_error *e)
+{
+    (void)ctx;
+    (void)entry;
+    (void)e;
+    return 1;
+}
+
+Test(journal, what_failed_does_not_come_back_after_a_rotation)
+{
+    struct seen seen;
+    struct dv_journal *journal = reopen(NULL, &seen);
+    uint64_t sequence;
+    uint64_t rings;
+    append(journal, 1, "kept");
+    cr_assert_lt(read(dv_journal_broken_fd(journal), &rings, sizeof(rings)), 0);
+    cr_assert_eq(dv_journal_promised(journal), UINT64_MAX);
+    uint64_t waiting;
+    cr_assert_eq(dv_journal_write(journal, 1, "waiting", 7, &waiting, &err), 0);
+    disk.fail_after = 1; /* the write succeeds, the sync fails */
+    cr_assert_eq(dv_journal_append(journal, 1, "failed", 6, &sequence, &err), -DV_ERR_IO);
+    cr_assert_eq(read(dv_journal_broken_fd(journal), &rings, sizeof(rings)), sizeof(rings));
+    cr_assert_eq(dv_journal_promised(journal), 1);
+    err = DV_ERROR_INIT;
+    cr_assert_eq(dv_journal_rotate(journal, keep_all, NULL, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_journal_wait(journal, waiting, &err), -DV_ERR_IO, "told safe, and is gone");
+    cr_assert_eq(append(journal, 1, "new"), 4);
+    journal = reopen(journal, &seen);
+    cr_assert_str_eq(seen.text, "1:kept 1:new ");
     dv_journal_close(journal);
 }
 
