@@ -91,6 +91,9 @@ void cli_print_ps(const struct dv_container_summaries *list,
                   struct dv_buf *out);
 void cli_print_status(const struct dv_daemon_status *status, struct dv_buf *out);
 
+/* why.c */
+void cli_print_why(const struct dv_container_why *why, int64_t now_ns, struct dv_buf *out);
+
 int cli_ps(struct cli *cli, int argc, char **argv);
 int cli_status(struct cli *cli, int argc, char **argv);
 int cli_create(struct cli *cli, int argc, char **argv);
@@ -103,5 +106,6 @@ int cli_rm(struct cli *cli, int argc, char **argv);
 int cli_rename(struct cli *cli, int argc, char **argv);
 int cli_update(struct cli *cli, int argc, char **argv);
 int cli_inspect(struct cli *cli, int argc, char **argv);
+int cli_why(struct cli *cli, int argc, char **argv);
 int cli_logs(struct cli *cli, int argc, char **argv);
 int cli_trace(struct cli *cli, int argc, char **argv);

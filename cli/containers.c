@@ -277,23 +277,59 @@ int cli_ps(struct cli *cli, int argc, char **argv)
     return CLI_DONE;
 }
 
+/* An operation of davit itself on one container. */
+static int look_at(struct cli *cli,
+                   const char *operation,
+                   const char *name,
+                   struct dv_arena *arena,
+                   const char **ret_value,
+                   struct dv_error *err)
+{
+    DV_AUTO_IN_PLACE(dv_buf) args = DV_BUF_INIT(4096);
+    struct dv_json_writer w;
+    dv_jw_init(&w, &args);
+    dv_jw_object(&w);
+    dv_jw_member_text(&w, "name", name);
+    dv_jw_object_end(&w);
+    int r = dv_jw_done(&w, err);
+    return r < 0 ? r : cli_ask(cli, "davit", operation, args.data, arena, ret_value, err);
+}
+
 int cli_inspect(struct cli *cli, int argc, char **argv)
 {
     if (argc != 2 || argv[1][0] == '-')
         return cli_usage(argv[0]);
     DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
-    DV_AUTO_IN_PLACE(dv_buf) args = DV_BUF_INIT(4096);
     struct dv_error err = DV_ERROR_INIT;
-    struct dv_json_writer w;
     const char *value = NULL;
-    dv_jw_init(&w, &args);
-    dv_jw_object(&w);
-    dv_jw_member_text(&w, "name", argv[1]);
-    dv_jw_object_end(&w);
-    if (!arena || dv_jw_done(&w, &err) < 0 ||
-        cli_ask(cli, "davit", "inspect", args.data, arena, &value, &err) < 0)
+    if (!arena || look_at(cli, "inspect", argv[1], arena, &value, &err) < 0)
         return cli_fail(&err);
     return print_json(value ? value : "", "");
+}
+
+int cli_why(struct cli *cli, int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--json") == 0) {
+        cli->is_json = true;
+        argv++;
+        argc--;
+    }
+    if (argc != 2 || argv[1][0] == '-')
+        return cli_usage("why");
+    DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(ARENA_MAX);
+    struct dv_error err = DV_ERROR_INIT;
+    const char *value = NULL;
+    void *body;
+    if (!arena || look_at(cli, "why", argv[1], arena, &value, &err) < 0)
+        return cli_fail(&err);
+    if (cli->is_json)
+        return print_json(value, "\n");
+    if (read_value(value, &dv_schema_container_why, arena, &body, &err) < 0)
+        return cli_fail(&err);
+    cli_print_why(body, dv_clock_wall_ns(dv_clock_real()), &out);
+    fputs(out.data ? out.data : "", stdout);
+    return CLI_DONE;
 }
 
 int cli_status(struct cli *cli, int argc, char **argv)

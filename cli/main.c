@@ -24,6 +24,7 @@ const struct cli_command cli_commands[] = {
     {"rename", cli_rename, "NAME NEW", "give a container another name"},
     {"update", cli_update, "--restart POLICY[:COUNT] NAME", "change the restart policy"},
     {"inspect", cli_inspect, "NAME", "the whole record of a container"},
+    {"why", cli_why, "NAME", "why a container is as it is, and what comes next"},
     {"logs", cli_logs, "[-f] [-n LINES] [--last-run] [--json] NAME", "what a container wrote"},
     {"status", cli_status, "", "what the daemon does"},
     {"trace", cli_trace, "", "every message between the actors, as it happens"},

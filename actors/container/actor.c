@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "spec/operations.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,7 @@ static const struct dv_handler handlers[] = {
     {DV_KIND_container_create_cmd, on_create_again},
     {DV_KIND_container_exited, container_on_exited},
     {DV_KIND_container_snapshot_query, on_snapshot_query},
+    {DV_KIND_container_why_query, container_on_why_query},
     {DV_KIND_image_progress, on_progress},
 };
 
@@ -93,6 +95,7 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     struct container *c = dv_cell_state(cell);
     c->cell = cell;
     c->settings = env->settings;
+    dv_ends_begin(&c->ends);
     /* Of a new one nothing is older than this daemon. */
     c->same_boot = args->is_new || args->same_boot;
     c->is_restored = args->is_new;
@@ -100,6 +103,8 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     int r = container_adopt_record(c, args->record, err);
     if (r < 0)
         return r;
+    if (!args->is_new)
+        container_note_last_end(c);
     struct task *task = task_new(args->is_new ? container_create : container_restore);
     if (!task)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for container '%s'", c->name);
@@ -212,7 +217,8 @@ static int on_progress(struct dv_cell *cell,
     (void)err;
     struct container *c = dv_cell_state(cell);
     const struct dv_image_progress *progress = body;
-    dv_log(DV_LOG_DEBUG, "container '%s': %s %s, %lld of %lld bytes", c->name, progress->phase,
-           progress->ref, (long long)progress->bytes, (long long)progress->total);
+    snprintf(c->progress, sizeof(c->progress), "%s %s, %lld of %lld bytes", progress->phase,
+             progress->ref, (long long)progress->bytes, (long long)progress->total);
+    dv_log(DV_LOG_DEBUG, "container '%s': %s", c->name, c->progress);
     return 0;
 }

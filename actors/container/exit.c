@@ -29,18 +29,22 @@ static void on_restart_due(struct dv_cell *cell, void *ctx)
     container_submit_internal(c, container_start, true);
 }
 
-void container_consider_restart(struct container *c, bool is_failed_start)
+struct dv_restart_limits container_restart_limits(const struct container *c)
 {
-    int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
-    struct dv_restart_limits limits = {
+    return (struct dv_restart_limits){
         .first_ms = c->settings->restart_first_ms,
         .max_ms = c->settings->restart_max_ms,
         .stable_ms = c->settings->restart_stable_ms,
     };
+}
+
+void container_consider_restart(struct container *c, bool is_failed_start)
+{
+    int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
+    struct dv_restart_limits limits = container_restart_limits(c);
     struct dv_restart_end end = {
         .exit_code = c->record->state->exit_code,
-        .ran_ms =
-            c->run_started_ns && !is_failed_start ? (now_ns - c->run_started_ns) / NS_PER_MS : -1,
+        .ran_ms = is_failed_start ? -1 : c->ran_ms,
         .restart_count = c->record->restart_count,
         .previous_ms = c->restart_wait_ms,
         .manually_stopped = c->record->manually_stopped,

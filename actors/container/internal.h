@@ -9,10 +9,13 @@
  */
 #include "actors/addresses.h"
 #include "actors/container/actor.h"
+#include "actors/container/ends.h"
 #include "actors/container/restart.h"
 #include "actors/container/states.h"
 #include "actors/env.h"
 #include "base/arena.h"
+
+#define CONTAINER_PROGRESS_MAX 1200
 
 struct container;
 struct task;
@@ -27,6 +30,7 @@ struct task {
     int64_t sequence;           /* journal number of the command, 0: none */
     int signal;                 /* stop: what is sent first */
     int64_t timeout_ms;         /* stop: how long each signal may take */
+    int64_t began_ns;           /* monotonic */
     bool is_force;              /* stop: SIGKILL at the end of the time; remove: stop first */
     bool is_killing;            /* stop: SIGKILL was sent */
     bool is_thawed;             /* stop: it was paused */
@@ -35,7 +39,6 @@ struct task {
     bool answers_create;        /* start: answered with the id, also when it fails */
 };
 
-/* What the process that ended is known by. */
 struct container {
     struct dv_cell *cell;
     const struct dv_actor_settings *settings;
@@ -50,6 +53,8 @@ struct container {
 
     int64_t start_ticks;    /* of the init process */
     int64_t run_started_ns; /* monotonic */
+    bool is_run_restored;   /* it began before this davitd */
+    int64_t ran_ms;         /* length of the last run; -1: not known */
     int64_t created_pid;    /* between create and start in the runtime, else 0 */
     int stop_signal;        /* of the image */
     bool has_early_exit;    /* the created process ended before it was reported as running */
@@ -60,7 +65,10 @@ struct container {
     int64_t restart_due_ns;
     int64_t restart_wait_ms; /* the wait before the current run */
     uint64_t stop_timer;
+    int64_t stop_due_ns; /* when it fires */
     uint64_t look_timer;
+    struct dv_ends ends;
+    char progress[CONTAINER_PROGRESS_MAX]; /* of the image, for people */
     bool is_restored; /* what the machine has of it was seen since the start of davitd */
     bool is_gone;     /* removed: the cell ends */
     bool same_boot;   /* restore: the observed state is of this boot */
@@ -84,6 +92,8 @@ void container_move(struct container *c, enum dv_edge edge);
 void container_set_ended(struct container *c,
                          enum dv_edge edge,
                          const struct dv_container_exited *exit);
+/* What a record that is restored says of its last end. */
+void container_note_last_end(struct container *c);
 
 /* tasks.c */
 struct task *task_new(task_fn *run);
@@ -124,9 +134,12 @@ void container_take_exit(struct container *c, const struct dv_container_exited *
 void container_settle_early_exit(struct container *c);
 /* A failed start or an exit: arms the restart timer if the policy wants it. */
 void container_consider_restart(struct container *c, bool is_failed_start);
+struct dv_restart_limits container_restart_limits(const struct container *c);
 void container_cancel_restart(struct container *c);
 /* Armed, or due and waiting behind the current task. */
 bool container_restart_is_pending(const struct container *c);
+/* why.c */
+dv_handler_fn container_on_why_query;
 /* stop.c: the process that a stop waits for has ended. */
 void container_stop_finished(struct container *c, const struct dv_container_exited *exit);
 

@@ -10,6 +10,9 @@
 
 #define RECORD_BYTES_MAX (4U << 20)
 #define ERROR_TEXT_MAX   1024
+#define NS_PER_MS        1000000
+
+static const char code_unknown[] = "exit code unknown";
 
 int container_adopt_record(struct container *c,
                            const struct dv_container_record *record,
@@ -103,11 +106,44 @@ void container_move(struct container *c, enum dv_edge edge)
     state->status = to;
 }
 
+/* A run that this daemon has not seen from its begin is measured by time stamps. */
+static int64_t run_length_ms(const struct container *c, const struct dv_container_exited *exit)
+{
+    int64_t started_ns = c->record->state->started_ns;
+    if (!c->run_started_ns)
+        return -1;
+    if (c->is_run_restored && exit->finished_ns > 0)
+        return exit->finished_ns >= started_ns ? (exit->finished_ns - started_ns) / NS_PER_MS : -1;
+    return (dv_clock_monotonic_ns(dv_cell_clock(c->cell)) - c->run_started_ns) / NS_PER_MS;
+}
+
+void container_note_last_end(struct container *c)
+{
+    const struct dv_container_state *state = c->record->state;
+    bool is_over = state->status == DV_STATUS_STOPPED || state->status == DV_STATUS_EXITED;
+    if (!is_over || !state->finished_ns)
+        return;
+    struct dv_container_end end = {
+        .ran_ms = -1,
+        .finished_ns = state->finished_ns,
+        .exit_code = state->exit_code,
+        .is_code_known = !state->error || strcmp(state->error, code_unknown) != 0,
+        .is_oom_killed = state->is_oom_killed,
+        .is_failed_start =
+            state->status == DV_STATUS_STOPPED && state->error && !c->record->manually_stopped,
+        .was_stopped = state->status == DV_STATUS_STOPPED && c->record->manually_stopped,
+    };
+    if (!end.is_failed_start && state->started_ns && state->finished_ns >= state->started_ns)
+        end.ran_ms = (state->finished_ns - state->started_ns) / NS_PER_MS;
+    dv_ends_add(&c->ends, &end);
+}
+
 void container_set_ended(struct container *c,
                          enum dv_edge edge,
                          const struct dv_container_exited *exit)
 {
     struct dv_container_state *state = c->record->state;
+    c->ran_ms = run_length_ms(c, exit);
     container_move(c, edge);
     state->pid = -1;
     c->start_ticks = 0;
@@ -120,6 +156,14 @@ void container_set_ended(struct container *c,
         container_set_error(c, exit->is_oom_killed ? "OOM Killed" : NULL);
     } else {
         state->exit_code = 255;
-        container_set_error(c, "exit code unknown");
+        container_set_error(c, code_unknown);
     }
+    dv_ends_add(&c->ends, &(struct dv_container_end){
+                              .ran_ms = c->ran_ms,
+                              .finished_ns = state->finished_ns,
+                              .exit_code = state->exit_code,
+                              .is_code_known = exit->is_code_known,
+                              .is_oom_killed = exit->is_oom_killed,
+                              .was_stopped = edge == DV_EDGE_STOPPED,
+                          });
 }

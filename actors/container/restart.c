@@ -40,6 +40,29 @@ bool dv_restart_decide(const struct dv_restart_policy *policy,
     return true;
 }
 
+enum dv_rest_reason dv_restart_rest(const struct dv_container_record *record)
+{
+    const struct dv_restart_policy *policy = record->spec->restart_policy;
+    const struct dv_container_state *state = record->state;
+    bool is_failed_start = state->status == DV_STATUS_STOPPED && !record->manually_stopped;
+    if (record->manually_stopped)
+        return DV_REST_STOPPED;
+    if (state->status == DV_STATUS_CREATED)
+        return DV_REST_NEVER_STARTED;
+    if (state->status != DV_STATUS_STOPPED && state->status != DV_STATUS_EXITED)
+        return DV_REST_NONE;
+    if (policy->type == DV_RESTART_NO)
+        return is_failed_start ? DV_REST_START_FAILED : DV_REST_POLICY;
+    if (policy->type == DV_RESTART_ON_FAILURE && policy->max_retry_count > 0 &&
+        record->restart_count >= policy->max_retry_count)
+        return DV_REST_RETRIES_USED;
+    if (is_failed_start)
+        return DV_REST_START_FAILED;
+    if (policy->type == DV_RESTART_ON_FAILURE && state->exit_code == 0)
+        return DV_REST_SUCCEEDED;
+    return DV_REST_NONE;
+}
+
 bool dv_restart_at_boot(const struct dv_container_record *record, bool host_rebooted)
 {
     if (!record->started_before)

@@ -32,6 +32,9 @@ bool dv_restart_decide(const struct dv_restart_policy *policy,
                        const struct dv_restart_end *end,
                        int64_t *ret_wait_ms);
 
+/* Why a container that is down, and waits for no restart, stays down; NONE: nothing keeps it. */
+enum dv_rest_reason dv_restart_rest(const struct dv_container_record *record);
+
 /* At start of the daemon: whether a container that is not running is started. `host_rebooted`
  * brings `always` back also after a manual stop. */
 bool dv_restart_at_boot(const struct dv_container_record *record, bool host_rebooted);

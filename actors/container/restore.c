@@ -83,7 +83,12 @@ static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome 
 static void watch(struct container *c, int64_t start_ticks)
 {
     c->start_ticks = start_ticks;
-    c->run_started_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
+    int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
+    int64_t before_ns = dv_clock_wall_ns(dv_cell_clock(c->cell)) - c->record->state->started_ns;
+    /* A wall clock that has jumped makes a long run of a short one, and its back-off begins anew.
+     */
+    c->run_started_ns = before_ns > 0 && before_ns < now_ns ? now_ns - before_ns : now_ns;
+    c->is_run_restored = true;
     struct dv_exit_watch_cmd body = {
         .id = c->record->id,
         .pid = c->record->state->pid,

@@ -43,6 +43,9 @@ static void fail_start(struct container *c, const struct dv_error *cause)
     state->pid = -1;
     state->finished_ns = dv_clock_wall_ns(dv_cell_clock(c->cell));
     container_set_error(c, error.text);
+    dv_ends_add(&c->ends, &(struct dv_container_end){.ran_ms = -1,
+                                                     .finished_ns = state->finished_ns,
+                                                     .is_failed_start = true});
 
     container_submit_internal(c, container_release, false);
     if (task->is_automatic)
@@ -92,6 +95,7 @@ static void on_started(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     container_set_error(c, NULL);
     c->created_pid = 0;
     c->run_started_ns = dv_clock_monotonic_ns(dv_cell_clock(cell));
+    c->is_run_restored = false;
     c->record->started_before = true;
     c->record->start_pending = false;
     container_publish(c, DV_CHANGE_STATE, NULL);
@@ -152,6 +156,7 @@ void container_start(struct container *c, struct task *task)
     } else {
         c->record->restart_count = 0;
         c->restart_wait_ms = 0;
+        dv_ends_begin(&c->ends);
         c->record->manually_stopped = false;
     }
     c->has_early_exit = false;

@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <stdio.h>
 
+#define NS_PER_MS 1000000
+
 static void send_signal(struct container *c, struct task *task, int number);
 
 static void fail_stop(struct container *c, const struct dv_error *cause)
@@ -64,10 +66,16 @@ static void on_signalled(struct dv_cell *cell, void *ctx, const struct dv_outcom
         note_thawed(c);
 }
 
+static void set_timer(struct container *c, struct task *task, int64_t ms)
+{
+    c->stop_due_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell)) + ms * NS_PER_MS;
+    c->stop_timer = dv_timer_set(c->cell, ms, on_time_over, task);
+}
+
 static void send_signal(struct container *c, struct task *task, int number)
 {
     task->is_killing = number == SIGKILL;
-    c->stop_timer = dv_timer_set(c->cell, task->timeout_ms, on_time_over, task);
+    set_timer(c, task, task->timeout_ms);
     struct dv_runtime_signal_job body = {
         .id = c->record->id,
         .pid = c->record->state->pid,
@@ -101,8 +109,7 @@ static void on_thawed(struct dv_cell *cell, void *ctx, const struct dv_outcome *
 /* A frozen process gets no signal: it is thawed first. */
 static void thaw(struct container *c, struct task *task)
 {
-    c->stop_timer =
-        dv_timer_set(c->cell, task->timeout_ms + c->settings->job_timeout_ms, on_time_over, task);
+    set_timer(c, task, task->timeout_ms + c->settings->job_timeout_ms);
     struct dv_runtime_pause_job body = {
         .id = c->record->id,
         .is_resume = true,

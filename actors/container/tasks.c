@@ -27,6 +27,7 @@ static void run_next(struct container *c)
         task->next = NULL;
         c->queued--;
         c->current = task;
+        task->began_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
         task->run(c, task);
     }
 }

@@ -131,6 +131,30 @@ static void on_inspect(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     dv_answer(cell, &request, DV_KIND_command_result, &result);
 }
 
+static void on_why(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    struct dv_request *request = ctx;
+    if (outcome->error)
+        dv_answer_error(cell, &request, outcome->error);
+    else
+        gateway_answer(cell, &request, &dv_schema_container_why, outcome->body);
+}
+
+static void on_why_found(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    const struct state *s = dv_cell_state(cell);
+    struct dv_request *request = ctx;
+    struct dv_container_why_query query;
+    if (outcome->error) {
+        dv_answer_error(cell, &request, outcome->error);
+        return;
+    }
+    const struct dv_container_list *list = outcome->body;
+    struct dv_address address = dv_address_of(DV_CONTAINER_PREFIX, list->id);
+    dv_ask(cell, address.text, DV_KIND_container_why_query, &query,
+           s->env->settings->command_timeout_ms, on_why, request);
+}
+
 static void
 ask_roster(struct state *s, const char *name, dv_outcome_fn *fn, struct dv_request *request)
 {
@@ -219,11 +243,12 @@ static int run(struct state *s,
         ask_roster(s, NULL, on_list, dv_steal(request));
         return 0;
     }
-    if (strcmp(command->operation, "inspect") == 0) {
+    bool is_why = strcmp(command->operation, "why") == 0;
+    if (is_why || strcmp(command->operation, "inspect") == 0) {
         const char *name = dv_json_text(dv_json_get(args, "name"));
         if (!name || !name[0] || strlen(name) > 253)
             return dv_error_set(err, DV_ERR_INVALID, "name: id or name of a container is required");
-        ask_roster(s, name, on_inspect, dv_steal(request));
+        ask_roster(s, name, is_why ? on_why_found : on_inspect, dv_steal(request));
         return 0;
     }
     if (strcmp(command->operation, "status") == 0)

@@ -90,10 +90,12 @@ answer_list(struct state *s, const char *name, struct dv_request **request, stru
                                     sizeof(struct dv_container_record));
     if (!list.items)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the list of containers");
+    const char *id = NULL;
     if (name) {
         const struct dv_roster_entry *entry = dv_roster_table_find(s->table, name, err);
         if (!entry)
             return err ? -(int)err->class : -DV_ERR_NOT_FOUND;
+        id = entry->id;
         add_to_list(entry, &list);
     } else {
         dv_roster_table_each(s->table, add_to_list, &list);
@@ -101,7 +103,10 @@ answer_list(struct state *s, const char *name, struct dv_request **request, stru
     if (list.left_out)
         dv_log(DV_LOG_WARN, "roster: a list has room for %zu containers, %zu are left out",
                list.count, list.left_out);
-    struct dv_container_list body = {.containers = {list.items, list.count}};
+    struct dv_container_list body = {
+        .containers = {list.items, list.count},
+        .id = (char *)id,
+    };
     dv_answer(s->cell, request, DV_KIND_container_list, &body);
     return 0;
 }

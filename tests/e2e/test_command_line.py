@@ -2,7 +2,7 @@
 """The davit command, over the local bridge."""
 import json
 
-from harness import world as worlds
+from harness import images, world as worlds
 
 POLICY_NO = {"restartPolicy": {"type": "NO"}}
 
@@ -40,6 +40,26 @@ def test_logs_show_the_output(gateway, peer, hello):
     container = peer.create(hello, name="talks", config=POLICY_NO)
     peer.wait_state(container, "EXITED")
     worlds.wait_for(lambda: gateway.command("logs", "talks") == (0, "hello\n"), 10, "the output")
+
+
+def test_why_tells_a_broken_configuration_from_a_failure_at_work(gateway, peer, registry):
+    settings = {"restartPolicy": {"type": "ON_FAILURE", "maxRetryCount": 3}}
+    broken = registry.push(images.busybox(["sh", "-c", "exit 5"]), "test/broken")
+    late = registry.push(images.busybox(["sh", "-c", "sleep 1.2; exit 6"]), "test/late")
+    peer.create(broken, name="broken", config=settings)
+    peer.create(late, name="late", config=settings)
+    for name in ("broken", "late"):
+        worlds.wait_for(lambda n=name: json.loads(gateway.command("--json", "why", n)[1])
+                        .get("rest") == "RETRIES_USED", 30, "all retries are used")
+    code, text = gateway.command("why", "broken")
+    assert code == 0 and "has ended by itself" in text
+    assert "gives up, 3 of 3 retries used" in text
+    assert "4 ends, all code 5 within a second: likely its configuration" in text
+    code, text = gateway.command("why", "late")
+    assert code == 0 and "4 ends, all code 6, after 1." in text and "works at first" in text
+    why = json.loads(gateway.command("--json", "why", "late")[1])
+    assert why["pattern"] == "LATER" and why["rest"] == "RETRIES_USED"
+    assert gateway.command("why", "nobody")[0] == 1
 
 
 def test_exit_codes_mean_something(gateway, peer):

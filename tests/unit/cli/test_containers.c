@@ -122,6 +122,8 @@ Test(containers, wrong_usage_asks_nothing)
         {cli_ps, {"ps", "-x"}},
         {cli_inspect, {"inspect"}},
         {cli_inspect, {"inspect", "-x"}},
+        {cli_why, {"why"}},
+        {cli_why, {"why", "-x"}},
         {cli_status, {"status", "x"}},
         {cli_trace, {"trace", "x"}},
     };
@@ -189,4 +191,16 @@ Test(containers, trace_ends_with_the_daemon)
 {
     cr_expect_eq(cli_fake_run(cli_trace, WORDS("trace")), CLI_UNREACHABLE);
     expect_asked("davit", "trace", "{\"on\":true}");
+}
+
+Test(containers, why_asks_for_one_and_prints_words_or_json)
+{
+    cli_fake.value = "{\"id\":\"1\",\"name\":\"web\",\"status\":\"CREATED\",\"policy\":{}}";
+    cr_expect_eq(cli_fake_run(cli_why, WORDS("why", "web")), CLI_DONE);
+    expect_asked("davit", "why", "{\"name\":\"web\"}");
+    cr_expect_eq(cli_fake_run(cli_why, WORDS("why", "--json", "web")), CLI_DONE);
+    fflush(stdout);
+    cr_assert_stdout_eq_str(
+        "web was created at an unknown time and never started\n"
+        "{\"id\":\"1\",\"name\":\"web\",\"status\":\"CREATED\",\"policy\":{}}\n");
 }

@@ -85,3 +85,40 @@ Test(restart, after_a_reboot_always_comes_back_and_unless_stopped_stays_stopped)
     state.exit_code = 255;
     cr_assert(dv_restart_at_boot(&record, true));
 }
+
+Test(restart, what_stays_down_says_why)
+{
+    static const struct {
+        struct dv_restart_policy policy;
+        enum dv_status status;
+        int64_t exit_code;
+        int64_t restart_count;
+        bool manually_stopped;
+        enum dv_rest_reason rest;
+    } table[] = {
+        {{.type = DV_RESTART_ALWAYS}, DV_STATUS_CREATED, 0, 0, false, DV_REST_NEVER_STARTED},
+        {{.type = DV_RESTART_ALWAYS}, DV_STATUS_STOPPED, 143, 0, true, DV_REST_STOPPED},
+        {{.type = DV_RESTART_NO}, DV_STATUS_EXITED, 1, 0, false, DV_REST_POLICY},
+        {{.type = DV_RESTART_NO}, DV_STATUS_STOPPED, 0, 0, false, DV_REST_START_FAILED},
+        {{.type = DV_RESTART_ALWAYS}, DV_STATUS_STOPPED, 0, 0, false, DV_REST_START_FAILED},
+        {{.type = DV_RESTART_ON_FAILURE}, DV_STATUS_EXITED, 0, 0, false, DV_REST_SUCCEEDED},
+        {{.type = DV_RESTART_ON_FAILURE, .max_retry_count = 2},
+         DV_STATUS_EXITED,
+         1,
+         2,
+         false,
+         DV_REST_RETRIES_USED},
+        {{.type = DV_RESTART_ALWAYS}, DV_STATUS_RUNNING, 0, 0, false, DV_REST_NONE},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct dv_restart_policy policy = table[i].policy;
+        struct dv_container_spec spec = {.restart_policy = &policy};
+        struct dv_container_state state = {.status = table[i].status,
+                                           .exit_code = table[i].exit_code};
+        struct dv_container_record record = {.spec = &spec,
+                                             .state = &state,
+                                             .restart_count = table[i].restart_count,
+                                             .manually_stopped = table[i].manually_stopped};
+        cr_expect_eq(dv_restart_rest(&record), table[i].rest, "row %zu", i);
+    }
+}
