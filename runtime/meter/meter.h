@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The real source of counters (runtime/counters.h): control groups of containers, files below /proc
+ * for the machine and for the network of a container, one dump of rtnetlink for all interfaces of
+ * the machine. Descriptors of containers stay open up to a limit; those of containers beyond it are
+ * opened for each pass.
+ *
+ * Reading the network of a container through /proc keeps its network namespace alive until its set
+ * is closed.
+ */
+#include "base/error.h"
+#include "runtime/counters.h"
+
+struct dv_meter_options {
+    const char *cgroup_parent;  /* "/davit" */
+    unsigned kept_max;          /* containers whose descriptors stay open */
+    const char *mountinfo_path; /* NULL: the machine's */
+};
+
+/* What is in `options` is copied. */
+__attribute__((warn_unused_result)) int dv_meter_new(const struct dv_meter_options *options,
+                                                     struct dv_counter_source **ret,
+                                                     struct dv_error *err);
