@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "spec/software.h"
+
+#include "spec/read.h"
+
+#include "json/json.h"
+#include <string.h>
+#include <strings.h>
+
+#define CORRELATION_MAX 1024
+#define NAME_MAX_BYTES  256
+#define GROUP_MAX       1024
+#define URL_MAX         2048
+#define FILE_NAME_BYTES 255
+#define METADATA_MAX    65536
+#define WEIGHT_MAX      INT32_MAX
+
+struct reader {
+    struct dv_arena *arena;
+    struct dv_error *err;
+    char path[160]; /* of the object being read, for errors */
+};
+
+static int no_memory(struct dv_error *err)
+{
+    return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for an operation on software");
+}
+
+/* -- members -------------------------------------------------------------------------------- */
+
+static bool is_given(const struct dv_json *node)
+{
+    return node && !dv_json_is(node, DV_JSON_NULL);
+}
+
+static int bad_type(struct reader *r, const char *key, const struct dv_json *node, const char *want)
+{
+    char path[224];
+    snprintf(path, sizeof(path), "%s%s%s", r->path, r->path[0] ? "." : "", key);
+    return spec_bad(r->err, path, "%s is given, %s is expected",
+                    dv_json_type_name(dv_json_type_of(node)), want);
+}
+
+/* Absent, null and empty texts are NULL. */
+static int
+take_text(struct reader *r, const struct dv_json *object, const char *key, size_t max, char **ret)
+{
+    const struct dv_json *node = dv_json_get(object, key);
+    *ret = NULL;
+    if (!is_given(node))
+        return 0;
+    const char *text = dv_json_text(node);
+    if (!text)
+        return bad_type(r, key, node, "a string");
+    if (strlen(text) > max)
+        return spec_bad(r->err, key, "%zu bytes are too long, at most %zu are allowed",
+                        strlen(text), max);
+    if (!text[0])
+        return 0;
+    *ret = dv_arena_strdup(r->arena, text);
+    return *ret ? 0 : no_memory(r->err);
+}
+
+static int take_bool(struct reader *r, const struct dv_json *object, const char *key, bool *ret)
+{
+    const struct dv_json *node = dv_json_get(object, key);
+    if (is_given(node) && !dv_json_is(node, DV_JSON_BOOL))
+        return bad_type(r, key, node, "true or false");
+    *ret = dv_json_bool(node);
+    return 0;
+}
+
+static int
+take_i64(struct reader *r, const struct dv_json *object, const char *key, int64_t max, int64_t *ret)
+{
+    const struct dv_json *node = dv_json_get(object, key);
+    int64_t value = 0;
+    if (is_given(node) && (!dv_json_to_i64(node, &value) || value < 0 || value > max))
+        return bad_type(r, key, node, "a whole number that is not negative");
+    *ret = value;
+    return 0;
+}
+
+/* Kept as it is; its meaning is the sender's. */
+static int take_metadata(struct reader *r, const struct dv_json *object, char **ret)
+{
+    const struct dv_json *node = dv_json_get(object, "metadata");
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(METADATA_MAX);
+    struct dv_json_writer w;
+    if (!is_given(node))
+        return 0;
+    dv_jw_init(&w, &text);
+    dv_jw_node(&w, node);
+    if (dv_jw_done(&w, NULL) < 0)
+        return dv_error_set(r->err, DV_ERR_LIMIT, "metadata: at most %d bytes are allowed",
+                            METADATA_MAX);
+    *ret = dv_arena_strdup(r->arena, text.data);
+    return *ret ? 0 : no_memory(r->err);
+}
+
+/* -- what both operations have -------------------------------------------------------------- */
+
+/* The list of work comes back in *ret_list, with 1 to `max` objects. */
+static int read_frame(struct reader *r,
+                      const struct dv_json *value,
+                      const char *list_key,
+                      size_t max,
+                      struct dv_software_operation *ret,
+                      const struct dv_json **ret_list)
+{
+    if (!dv_json_is(value, DV_JSON_OBJECT))
+        return spec_bad(r->err, "value", "%s is given, an object is expected",
+                        dv_json_type_name(dv_json_type_of(value)));
+    int e = take_text(r, value, "correlationId", CORRELATION_MAX, &ret->correlation_id);
+    if (e == 0)
+        e = take_bool(r, value, "forced", &ret->is_forced);
+    if (e == 0)
+        e = take_i64(r, value, "weight", WEIGHT_MAX, &ret->weight);
+    if (e == 0)
+        e = take_metadata(r, value, &ret->metadata);
+    if (e < 0)
+        return e;
+    const struct dv_json *list = dv_json_get(value, list_key);
+    if (is_given(list) && !dv_json_is(list, DV_JSON_ARRAY))
+        return bad_type(r, list_key, list, "an array");
+    if (dv_json_count(list) == 0)
+        return spec_bad(r->err, list_key, "at least one is required");
+    if (dv_json_count(list) > max)
+        return dv_error_set(r->err, DV_ERR_LIMIT, "%s: %zu are given, at most %zu are allowed",
+                            list_key, dv_json_count(list), max);
+    *ret_list = list;
+    return 0;
+}
+
+static int enter(struct reader *r, const struct dv_json *node, const char *list, size_t index)
+{
+    size_t len = strlen(r->path);
+    snprintf(r->path + len, sizeof(r->path) - len, "%s%s[%zu]", len ? "." : "", list, index);
+    if (dv_json_is(node, DV_JSON_OBJECT))
+        return 0;
+    return spec_bad(r->err, r->path, "%s is given, an object is expected",
+                    dv_json_type_name(dv_json_type_of(node)));
+}
+
+/* -- artifacts ------------------------------------------------------------------------------ */
+
+/* The first problem of a module is the one that is told. */
+__attribute__((format(printf, 3, 4))) static void
+reject(struct reader *r, struct dv_software_module *module, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    if (module->problem)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    module->problem = dv_arena_strdup(r->arena, text);
+}
+
+static const struct {
+    const char *key;
+    size_t digits;
+    size_t offset;
+} sums[] = {
+    {"MD5", 32, offsetof(struct dv_artifact, md5)},
+    {"SHA1", 40, offsetof(struct dv_artifact, sha1)},
+    {"SHA256", 64, offsetof(struct dv_artifact, sha256)},
+};
+
+#define SUM_COUNT (sizeof(sums) / sizeof(sums[0]))
+
+/* Lower case, without blanks around it; NULL if that is no sum of so many digits. */
+static char *read_hex(struct reader *r, const char *text, size_t digits)
+{
+    static const char blanks[] = " \t\r\n";
+    text += strspn(text, blanks);
+    size_t len = strspn(text, "0123456789abcdefABCDEF");
+    if (len != digits || text[len + strspn(text + len, blanks)])
+        return NULL;
+    char *hex = dv_arena_strndup(r->arena, text, len);
+    for (size_t i = 0; hex && i < len; i++)
+        if (hex[i] >= 'A' && hex[i] <= 'F')
+            hex[i] = (char)(hex[i] - 'A' + 'a');
+    return hex;
+}
+
+static int read_checksums(struct reader *r,
+                          const struct dv_json *object,
+                          struct dv_software_module *module,
+                          struct dv_artifact *artifact)
+{
+    const struct dv_json *list = dv_json_get(object, "checksums");
+    if (is_given(list) && !dv_json_is(list, DV_JSON_OBJECT))
+        return bad_type(r, "checksums", list, "an object");
+    for (const struct dv_json *at = dv_json_first(list); at; at = dv_json_next(at)) {
+        const char *key = dv_json_key(at);
+        const char *text = dv_json_text(at);
+        size_t i = 0;
+        while (i < SUM_COUNT && strcasecmp(sums[i].key, key) != 0)
+            i++;
+        if (i == SUM_COUNT) {
+            reject(r, module, "%s.checksums: %.32s is not one of MD5, SHA1, SHA256", r->path, key);
+            continue;
+        }
+        if (is_given(at) && !text)
+            return bad_type(r, "checksums", at, "a string");
+        if (!text || !text[0])
+            continue;
+        char *hex = read_hex(r, text, sums[i].digits);
+        if (!hex)
+            reject(r, module, "%s.checksums.%s: %zu hexadecimal digits are expected", r->path,
+                   sums[i].key, sums[i].digits);
+        memcpy((char *)artifact + sums[i].offset, &hex, sizeof(hex));
+    }
+    return 0;
+}
+
+/* Printable ASCII only: what it is not, no library has to make sense of. */
+static bool read_scheme(const char *url, int64_t *ret_protocol)
+{
+    static const char *const schemes[] = {"https://", "sftp://", "http://", "ftp://"};
+    for (const char *at = url; *at; at++)
+        if (*at <= ' ' || *at > '~')
+            return false;
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        size_t len = strlen(schemes[i]);
+        if (strncasecmp(url, schemes[i], len) != 0)
+            continue;
+        *ret_protocol = (int64_t)i;
+        return url[len] && !strchr("/?#", url[len]);
+    }
+    return false;
+}
+
+static int read_link(struct reader *r,
+                     const struct dv_json *object,
+                     struct dv_software_module *module,
+                     struct dv_artifact *artifact)
+{
+    const char *key = dv_json_key(object);
+    struct dv_artifact_link link = {0};
+    int64_t named;
+    int64_t protocol = 0;
+    if (!dv_enum_parse(&dv_enum_artifact_protocol, key, &named)) {
+        reject(r, module, "%s.download: %.32s is not one of HTTPS, SFTP, HTTP, FTP", r->path, key);
+        return 0;
+    }
+    if (!is_given(object))
+        return 0;
+    if (!dv_json_is(object, DV_JSON_OBJECT))
+        return bad_type(r, "download", object, "an object");
+    char *url = NULL;
+    char *md5url = NULL;
+    int e = take_text(r, object, "url", URL_MAX, &url);
+    if (e == 0)
+        e = take_text(r, object, "md5url", URL_MAX, &md5url);
+    if (e < 0 || !url)
+        return e;
+    if (!read_scheme(url, &protocol) || (md5url && !read_scheme(md5url, &(int64_t){0}))) {
+        reject(r, module, "%s.download.%s: a link begins with https, sftp, http or ftp, and a host",
+               r->path, dv_enum_api(&dv_enum_artifact_protocol, named));
+        return 0;
+    }
+    link.protocol = (enum dv_artifact_protocol)protocol;
+    link.url = (struct dv_bytes){(uint8_t *)url, strlen(url)};
+    if (md5url)
+        link.md5url = (struct dv_bytes){(uint8_t *)md5url, strlen(md5url)};
+    size_t at = artifact->links.count++;
+    while (at > 0 && artifact->links.items[at - 1].protocol > link.protocol) {
+        artifact->links.items[at] = artifact->links.items[at - 1];
+        at--;
+    }
+    artifact->links.items[at] = link;
+    return 0;
+}
+
+static int read_links(struct reader *r,
+                      const struct dv_json *object,
+                      struct dv_software_module *module,
+                      struct dv_artifact *artifact)
+{
+    const struct dv_json *download = dv_json_get(object, "download");
+    if (is_given(download) && !dv_json_is(download, DV_JSON_OBJECT))
+        return bad_type(r, "download", download, "an object");
+    size_t count = dv_json_count(download);
+    artifact->links.items = dv_arena_array(r->arena, count + 1, sizeof(*artifact->links.items));
+    if (!artifact->links.items)
+        return no_memory(r->err);
+    int e = 0;
+    for (const struct dv_json *at = dv_json_first(download); e == 0 && at; at = dv_json_next(at))
+        e = read_link(r, at, module, artifact);
+    if (e == 0 && artifact->links.count == 0)
+        reject(r, module, "%s.download: at least one link is required", r->path);
+    return e;
+}
+
+static int read_artifact(struct reader *r,
+                         const struct dv_json *object,
+                         struct dv_software_module *module,
+                         struct dv_artifact *ret)
+{
+    int e = take_text(r, object, "filename", FILE_NAME_BYTES, &ret->filename);
+    if (e == 0)
+        e = take_i64(r, object, "size", INT64_MAX, &ret->size);
+    if (e < 0)
+        return e;
+    if (ret->filename && (strpbrk(ret->filename, "/\\") || strcmp(ret->filename, "..") == 0 ||
+                          strcmp(ret->filename, ".") == 0))
+        reject(r, module, "%s.filename: a name without folders is expected", r->path);
+    if (ret->size > DV_ARTIFACT_BYTES_MAX)
+        reject(r, module, "%s.size: a container description has at most %lld bytes", r->path,
+               DV_ARTIFACT_BYTES_MAX);
+    e = read_checksums(r, object, module, ret);
+    return e < 0 ? e : read_links(r, object, module, ret);
+}
+
+/* -- install -------------------------------------------------------------------------------- */
+
+static int read_name(struct reader *r, const struct dv_json *object, struct dv_software_module *ret)
+{
+    const struct dv_json *name = dv_json_get(object, "softwareModule");
+    if (!dv_json_is(name, DV_JSON_OBJECT))
+        return bad_type(r, "softwareModule", name, "an object");
+    int e = take_text(r, name, "name", NAME_MAX_BYTES, &ret->name);
+    if (e == 0)
+        e = take_text(r, name, "version", NAME_MAX_BYTES, &ret->version);
+    if (e == 0 && !ret->name)
+        return spec_bad(r->err, "softwareModule.name", "is required");
+    return e;
+}
+
+static int
+read_module(struct reader *r, const struct dv_json *object, struct dv_software_module *ret)
+{
+    int e = read_name(r, object, ret);
+    const struct dv_json *list = dv_json_get(object, "artifacts");
+    if (e < 0)
+        return e;
+    if (is_given(list) && !dv_json_is(list, DV_JSON_ARRAY))
+        return bad_type(r, "artifacts", list, "an array");
+    size_t count = dv_json_count(list);
+    if (count == 0)
+        return spec_bad(r->err, r->path, "artifacts: at least one is required");
+    if (count > DV_SOFTWARE_ARTIFACTS_MAX)
+        return dv_error_set(r->err, DV_ERR_LIMIT,
+                            "%s.artifacts: %zu are given, at most %d are allowed", r->path, count,
+                            DV_SOFTWARE_ARTIFACTS_MAX);
+    ret->artifacts.items = dv_arena_array(r->arena, count, sizeof(*ret->artifacts.items));
+    if (!ret->artifacts.items)
+        return no_memory(r->err);
+    size_t len = strlen(r->path);
+    for (const struct dv_json *at = dv_json_first(list); at; at = dv_json_next(at)) {
+        size_t i = ret->artifacts.count++;
+        r->path[len] = '\0';
+        e = enter(r, at, "artifacts", i);
+        if (e == 0)
+            e = read_artifact(r, at, ret, &ret->artifacts.items[i]);
+        if (e < 0)
+            return e;
+    }
+    return 0;
+}
+
+int dv_software_install(struct dv_str args,
+                        struct dv_arena *arena,
+                        struct dv_software_operation *ret,
+                        struct dv_error *err)
+{
+    struct reader r = {.arena = arena, .err = err};
+    DV_AUTO(dv_json) value = NULL;
+    const struct dv_json *list = NULL;
+    *ret = (struct dv_software_operation){0};
+    int e = dv_json_parse(args.data, args.len, &value, err);
+    if (e == 0)
+        e = read_frame(&r, value, "softwareModules", DV_SOFTWARE_MODULES_MAX, ret, &list);
+    if (e < 0)
+        return e;
+    ret->modules.items = dv_arena_array(arena, dv_json_count(list), sizeof(*ret->modules.items));
+    if (!ret->modules.items)
+        return no_memory(err);
+    for (const struct dv_json *at = dv_json_first(list); at; at = dv_json_next(at)) {
+        size_t i = ret->modules.count++;
+        r.path[0] = '\0';
+        e = enter(&r, at, "softwareModules", i);
+        if (e == 0)
+            e = read_module(&r, at, &ret->modules.items[i]);
+        if (e < 0)
+            return e;
+    }
+    return 0;
+}
+
+/* -- remove --------------------------------------------------------------------------------- */
+
+static int read_software(struct reader *r, const struct dv_json *object, struct dv_dependency *ret)
+{
+    int e = take_text(r, object, "group", GROUP_MAX, &ret->group);
+    if (e == 0)
+        e = take_text(r, object, "name", NAME_MAX_BYTES, &ret->name);
+    if (e == 0)
+        e = take_text(r, object, "version", GROUP_MAX, &ret->version);
+    if (e == 0)
+        e = take_text(r, object, "type", NAME_MAX_BYTES, &ret->type);
+    if (e == 0 && !ret->name)
+        return spec_bad(r->err, r->path, "name: is required");
+    return e;
+}
+
+int dv_software_remove(struct dv_str args,
+                       struct dv_arena *arena,
+                       struct dv_software_operation *ret,
+                       struct dv_error *err)
+{
+    struct reader r = {.arena = arena, .err = err};
+    DV_AUTO(dv_json) value = NULL;
+    const struct dv_json *list = NULL;
+    *ret = (struct dv_software_operation){.is_remove = true};
+    int e = dv_json_parse(args.data, args.len, &value, err);
+    if (e == 0)
+        e = read_frame(&r, value, "software", DV_SOFTWARE_MODULES_MAX, ret, &list);
+    if (e < 0)
+        return e;
+    ret->software.items = dv_arena_array(arena, dv_json_count(list), sizeof(*ret->software.items));
+    if (!ret->software.items)
+        return no_memory(err);
+    for (const struct dv_json *at = dv_json_first(list); at; at = dv_json_next(at)) {
+        size_t i = ret->software.count++;
+        r.path[0] = '\0';
+        e = enter(&r, at, "software", i);
+        if (e == 0)
+            e = read_software(&r, at, &ret->software.items[i]);
+        if (e < 0)
+            return e;
+    }
+    return 0;
+}
