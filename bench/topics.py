@@ -6,7 +6,6 @@ import dataclasses
 import io
 import json
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import time
 from harness import images
 from harness import world as worlds
 from harness.gateway import ROOT
+from harness.podman import Podman
 
 import figures
 import mqtt
@@ -30,9 +30,6 @@ FAKE_CONTAINERS = 1500
 FAKE_HOSTS = (256, 1500)
 FAKE_TIMEOUT_S = 900
 PODMAN_CONTAINERS = 10
-PODMAN_HOME = pathlib.Path("/var/lib/containers")
-# By default podman asks for more than some machines allow.
-PODMAN_LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096")
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
@@ -317,69 +314,6 @@ def bench_fake(report, options):
 # --- podman
 
 
-class Podman:
-    """podman with everything it keeps in the stage's directory."""
-
-    def __init__(self, stage):
-        self._stage = stage
-        folder = self._folder = stage.world.directory / "podman"
-        folder.mkdir()
-        self._ids = []
-        # A cache of blobs has no other place than this: it gets one that vanishes.
-        self._had_home = PODMAN_HOME.exists()
-        PODMAN_HOME.mkdir(exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "bench", PODMAN_HOME], check=True)
-        stage.world.defer(self._close)
-        settings = folder / "containers.conf"
-        settings.write_text('[engine]\nlock_type = "file"\nevents_logger = "none"\n')
-        self._environment = {**os.environ, "CONTAINERS_CONF": str(settings)}
-        self._options = ["--root", folder / "root", "--runroot", folder / "run", "--tmpdir",
-                         folder / "tmp", "--network-config-dir", folder / "networks",
-                         "--cgroup-manager", "cgroupfs", "--runtime", "runc"]
-        self._call("pull", "--quiet", "--tls-verify=false", stage.image)
-
-    def _call(self, *arguments):
-        result = subprocess.run(["podman", *self._options, *arguments], text=True,
-                                stdin=subprocess.DEVNULL, capture_output=True,
-                                env=self._environment)
-        if result.returncode != 0:
-            raise AssertionError(f"podman {arguments[0]} failed: {result.stderr[-2000:]}")
-        return result.stdout
-
-    def run(self):
-        """Milliseconds of `podman run -d`."""
-        begin = time.monotonic()
-        self._ids.append(self._call(
-            "run", "--detach", "--network=none", "--cgroups=no-conmon", "--cgroup-parent",
-            self._stage.world.cgroup_parent, *PODMAN_LIMITS, self._stage.image).strip())
-        return (time.monotonic() - begin) * MS
-
-    def remove_all(self):
-        ids, self._ids = self._ids, []
-        if ids:
-            self._call("rm", "--force", "--time=0", *ids)
-
-    def _close(self):
-        try:
-            self.remove_all()
-            # A container that ends makes conmon start podman once more.
-            worlds.wait_for(lambda: not self._names() & {"conmon", "podman"}, 30, "podman ends")
-        finally:
-            for point in reversed(worlds.mount_points()):
-                if point == str(PODMAN_HOME) or point.startswith(f"{self._folder}/"):
-                    subprocess.run(["umount", "--lazy", point], check=True)
-            if not self._had_home:
-                PODMAN_HOME.rmdir()
-
-    @staticmethod
-    def _names():
-        return set(worlds.descendants(os.getpid()).values())
-
-    @staticmethod
-    def conmons():
-        return [pid for pid, name in worlds.descendants(os.getpid()).items() if name == "conmon"]
-
-
 def bench_podman(report, options):
     if not shutil.which("podman"):
         report.skip("podman", "podman is not installed")
@@ -387,9 +321,11 @@ def bench_podman(report, options):
     runs = options.runs or 10
     creates, theirs = [], []
     with Stage("podman") as stage:
-        podman = Podman(stage)
+        podman = Podman(stage.world, stage.image, ["--tls-verify=false"])
         for _ in range(runs + 1):
-            theirs.append(podman.run())
+            begin = time.monotonic()
+            podman.run()
+            theirs.append((time.monotonic() - begin) * MS)
             podman.remove_all()
             took, feature = create_and_start(stage)
             creates.append(took)
