@@ -42,10 +42,18 @@ struct dv_actor_settings {
 };
 
 /* One bridge of the daemon: session/<name> and bridge/<name>. */
+enum dv_twin_detail {
+    DV_TWIN_AUTO, /* full as long as it fits */
+    DV_TWIN_FULL,
+    DV_TWIN_COMPACT, /* without the configuration of containers */
+};
+
 struct dv_bridge_setup {
     const char *name;
     const struct dv_bridge_ops *ops;
     const void *config;
+    enum dv_twin_detail twin_detail;
+    size_t thing_bytes_max; /* what the other side takes of the whole twin, 0: no limit */
 };
 
 struct dv_actor_env {

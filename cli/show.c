@@ -104,6 +104,10 @@ static void print_bridge(const struct dv_bridge_note *bridge, struct dv_buf *out
              "waiting",
              (long long)bridge->commands, (long long)bridge->repeats, (long long)bridge->refused,
              (long long)bridge->outbox);
+    if (bridge->thing_bytes_max)
+        cli_line(out, "              twin about %lld KB of %lld%s",
+                 (long long)bridge->thing_bytes / 1024, (long long)bridge->thing_bytes_max / 1024,
+                 bridge->is_compact ? ", without the configuration of containers" : "");
 }
 
 static void print_figures(const struct dv_kit_figures *figures, struct dv_buf *out)

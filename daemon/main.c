@@ -136,7 +136,21 @@ static int open_journal(struct daemon *d, struct dv_error *err)
     return dv_journal_open(path, NULL, NULL, NULL, &d->journal, err);
 }
 
-static void fill_bridges(struct daemon *d)
+static int twin_detail(const char *text, enum dv_twin_detail *ret, struct dv_error *err)
+{
+    static const char *const names[] = {
+        [DV_TWIN_AUTO] = "auto", [DV_TWIN_FULL] = "full", [DV_TWIN_COMPACT] = "compact"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(text, names[i]) != 0)
+            continue;
+        *ret = (enum dv_twin_detail)i;
+        return 0;
+    }
+    return dv_error_set(err, DV_ERR_INVALID,
+                        "davit.bridge.twin_detail is '%s' and must be auto, full or compact", text);
+}
+
+static int fill_bridges(struct daemon *d, struct dv_error *err)
 {
     size_t count = 0;
     if (d->config->socket[0])
@@ -146,9 +160,16 @@ static void fill_bridges(struct daemon *d)
     d->local = DV_LOCAL_CONFIG_INIT;
     d->local.socket_path = d->local_socket;
     daemon_hono_config(d->config, &d->hono);
-    d->bridges[count++] = (struct dv_bridge_setup){"local", &dv_local_ops, &d->local};
-    if (d->config->things_enable)
-        d->bridges[count] = (struct dv_bridge_setup){"hono", &dv_hono_ops, &d->hono};
+    d->bridges[count++] =
+        (struct dv_bridge_setup){"local", &dv_local_ops, &d->local, DV_TWIN_FULL, 0};
+    if (!d->config->things_enable)
+        return 0;
+    enum dv_twin_detail detail = DV_TWIN_AUTO;
+    int r = twin_detail(d->config->twin_detail, &detail, err);
+    if (r == 0)
+        d->bridges[count] = (struct dv_bridge_setup){"hono", &dv_hono_ops, &d->hono, detail,
+                                                     (size_t)d->config->thing_max_bytes};
+    return r;
 }
 
 static int prepare(struct daemon *d, struct dv_error *err)
@@ -167,7 +188,8 @@ static int prepare(struct daemon *d, struct dv_error *err)
     if (!d->registries)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the registries");
     daemon_registries(d->config, d->registries, &d->registry_settings);
-    fill_bridges(d);
+    if (r == 0)
+        r = fill_bridges(d, err);
     d->env = (struct dv_actor_env){
         .settings = &d->settings,
         .journal = d->journal,

@@ -53,9 +53,10 @@ int dv_twin_container_config(const struct dv_container_record *record,
     return dv_jw_done(&w, err);
 }
 
-int dv_twin_container_properties(const struct dv_container_record *record,
-                                 struct dv_buf *out,
-                                 struct dv_error *err)
+static int write_properties(const struct dv_container_record *record,
+                            bool has_config,
+                            struct dv_buf *out,
+                            struct dv_error *err)
 {
     struct dv_json_writer w;
     char created[DV_TIME_TEXT_SIZE];
@@ -66,12 +67,28 @@ int dv_twin_container_properties(const struct dv_container_record *record,
     if (record->name && record->name[0])
         dv_jw_member_text(&w, "name", record->name);
     dv_jw_member_text(&w, "imageRef", record->spec->image_ref);
-    dv_jw_key(&w, "config");
-    write_config(&w, record->spec);
+    if (has_config) {
+        dv_jw_key(&w, "config");
+        write_config(&w, record->spec);
+    }
     dv_jw_member_text(&w, "createdAt", dv_time_format(record->created_ns, created));
     dv_jw_key(&w, "state");
     write_state(&w, record->state);
     dv_jw_object_end(&w);
     dv_jw_object_end(&w);
     return dv_jw_done(&w, err);
+}
+
+int dv_twin_container_properties(const struct dv_container_record *record,
+                                 struct dv_buf *out,
+                                 struct dv_error *err)
+{
+    return write_properties(record, true, out, err);
+}
+
+int dv_twin_container_outline(const struct dv_container_record *record,
+                              struct dv_buf *out,
+                              struct dv_error *err)
+{
+    return write_properties(record, false, out, err);
 }

@@ -14,6 +14,9 @@
 /* {"status":{name, imageRef, config, createdAt, state}}: properties of the whole feature. */
 __attribute__((warn_unused_result)) int dv_twin_container_properties(
     const struct dv_container_record *record, struct dv_buf *out, struct dv_error *err);
+/* The same without config. */
+__attribute__((warn_unused_result)) int dv_twin_container_outline(
+    const struct dv_container_record *record, struct dv_buf *out, struct dv_error *err);
 /* Properties status/state, status/name, status/config. */
 __attribute__((warn_unused_result)) int dv_twin_container_state(
     const struct dv_container_record *record, struct dv_buf *out, struct dv_error *err);

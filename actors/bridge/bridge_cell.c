@@ -435,6 +435,7 @@ on_query(struct dv_cell *cell, const void *body, struct dv_request **request, st
     note.note = s->note_text;
     note.identity = s->identity;
     note.outbox = (int64_t)dv_publisher_depth(s->publisher);
+    note.thing_bytes = (int64_t)dv_publisher_weight(s->publisher, &note.is_compact);
     if (*request)
         dv_answer(cell, request, DV_KIND_bridge_note, &note);
     return 0;
@@ -523,7 +524,13 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     snprintf(s->name, sizeof(s->name), "%s", args->name);
     s->session = dv_address_of("session/", args->name);
     const struct dv_actor_settings *settings = s->env->settings;
-    s->publisher = dv_publisher_new(s->name, settings->outbox_max, settings->twin_in_flight_max);
+    const struct dv_bridge_setup *setup = s->env->bridges;
+    while (setup->name && strcmp(setup->name, s->name) != 0)
+        setup++;
+    s->publisher = dv_publisher_new(
+        s->name, dv_weight_new(s->name, setup->twin_detail, setup->thing_bytes_max),
+        settings->outbox_max, settings->twin_in_flight_max);
+    s->note.thing_bytes_max = (int64_t)setup->thing_bytes_max;
     s->repeats = dv_repeats_new(settings->repeats_max, settings->repeat_window_ms * NS_PER_MS);
     if (!s->publisher || !s->repeats)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for bridge %s", s->name);

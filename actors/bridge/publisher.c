@@ -9,13 +9,17 @@
 #include "messages/codec.h"
 #include "spec/twin.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define VALUE_BYTES (1U << 20)
 #define LIST_BYTES  (256U << 20)
 /* Features of the list that wait in the outbox at a time: the rest stays in the list. */
-#define FEED_MAX 64
+#define FEED_MAX  64
+#define PART_SIZE 512
+/* Id, definition and names of a feature, and what its state grows by. */
+#define FEATURE_BYTES 400
 
 /* A feature that the other side must forget. */
 struct gone {
@@ -36,6 +40,7 @@ enum phase {
 struct dv_publisher {
     const char *bridge;
     struct dv_outbox *outbox;
+    struct dv_weight *weight;
     size_t feed_max;
     enum phase phase;
     bool was_complete; /* since the link came up */
@@ -63,19 +68,24 @@ struct dv_publisher {
     char *deleted; /* the newest one that was acknowledged */
 };
 
-struct dv_publisher *
-dv_publisher_new(const char *bridge, unsigned outbox_max, unsigned in_flight_max)
+struct dv_publisher *dv_publisher_new(const char *bridge,
+                                      struct dv_weight *weight,
+                                      unsigned outbox_max,
+                                      unsigned in_flight_max)
 {
-    struct dv_publisher *p = calloc(1, sizeof(*p));
+    DV_AUTO(dv_weight) owned = weight;
+    struct dv_publisher *p = owned ? calloc(1, sizeof(*p)) : NULL;
     if (!p)
         return NULL;
     p->bridge = bridge;
     p->feed_max = outbox_max > FEED_MAX ? FEED_MAX : (outbox_max + 1) / 2;
     p->outbox = dv_outbox_new(outbox_max, in_flight_max);
-    if (p->outbox)
-        return p;
-    free(p);
-    return NULL;
+    if (!p->outbox) {
+        free(p);
+        return NULL;
+    }
+    p->weight = dv_steal(&owned);
+    return p;
 }
 
 static void drop_fresh(struct dv_publisher *p)
@@ -113,6 +123,7 @@ void dv_publisher_free(struct dv_publisher *p)
     free(p->gone);
     free(p->deleted);
     dv_outbox_free(p->outbox);
+    dv_weight_free(p->weight);
     free(p);
 }
 
@@ -160,9 +171,31 @@ static void add_value(struct dv_publisher *p,
     add(p, &change);
 }
 
+static size_t length_of(twin_text_fn *text, const struct dv_container_record *record)
+{
+    DV_AUTO_IN_PLACE(dv_buf) value = DV_BUF_INIT(VALUE_BYTES);
+    return text(record, &value, NULL) < 0 ? 0 : value.len;
+}
+
+static void weigh(struct dv_publisher *p, const struct dv_container_record *record)
+{
+    dv_weight_set(p->weight, record->id,
+                  FEATURE_BYTES + length_of(dv_twin_container_properties, record),
+                  FEATURE_BYTES + length_of(dv_twin_container_outline, record));
+}
+
+static void settle(struct dv_publisher *p)
+{
+    if (dv_weight_settle(p->weight))
+        fall_behind(p, "containers are shown otherwise");
+}
+
 static void add_full(struct dv_publisher *p, const struct dv_container_record *record)
 {
-    add_value(p, record, NULL, dv_twin_container_properties);
+    weigh(p, record);
+    add_value(p, record, NULL,
+              dv_weight_is_compact(p->weight) ? dv_twin_container_outline
+                                              : dv_twin_container_properties);
 }
 
 /* The deletes that are owed and not on their way. */
@@ -250,6 +283,7 @@ static void owe_delete(struct dv_publisher *p, const char *id)
 static void take_removed(struct dv_publisher *p, const char *id)
 {
     owe_delete(p, id);
+    dv_weight_remove(p->weight, id);
     if (p->phase == PHASE_DOWN)
         return;
     if (p->phase == PHASE_LISTING)
@@ -257,6 +291,8 @@ static void take_removed(struct dv_publisher *p, const char *id)
     else
         (void)take_from_list(p, id);
     add_deletes(p);
+    if (p->phase == PHASE_COMPLETE)
+        settle(p);
 }
 
 static void take_change(struct dv_publisher *p, const struct dv_container_event *event)
@@ -273,7 +309,9 @@ static void take_change(struct dv_publisher *p, const struct dv_container_event 
         add_value(p, event->record, "status/name", dv_twin_container_name);
         break;
     case DV_CHANGE_CONFIG:
-        add_value(p, event->record, "status/config", dv_twin_container_config);
+        weigh(p, event->record);
+        if (!dv_weight_is_compact(p->weight))
+            add_value(p, event->record, "status/config", dv_twin_container_config);
         break;
     case DV_CHANGE_REMOVED:
     case DV_CHANGE_SNAPSHOT:
@@ -302,6 +340,8 @@ void dv_publisher_event(struct dv_publisher *p, const struct dv_container_event 
         add_full(p, event->record);
     else
         take_change(p, event);
+    if (p->phase == PHASE_COMPLETE)
+        settle(p);
 }
 
 /* -- everything ----------------------------------------------------------------------------- */
@@ -314,6 +354,7 @@ void dv_publisher_again(struct dv_publisher *p)
     drop_list(p);
     drop_fresh(p);
     drop_features(p);
+    dv_weight_clear(p->weight);
     p->phase = PHASE_LISTING;
     p->wants_list = true;
     p->factory_number = 0;
@@ -370,6 +411,11 @@ void dv_publisher_list(struct dv_publisher *p, int64_t number, const struct dv_c
         return;
     }
     drop_fresh(p);
+    for (size_t i = 0; i < p->list->containers.count; i++)
+        if (!p->is_out[i])
+            weigh(p, &p->list->containers.items[i]);
+    /* Before the first one goes out; what was heard of meanwhile went out as was right before. */
+    (void)dv_weight_settle(p->weight);
     p->phase = PHASE_FEEDING;
 }
 
@@ -392,6 +438,10 @@ static void add_feature(struct dv_publisher *p, const struct dv_feature_event *e
         .definition = event->path ? NULL : event->definition,
         .value = event->value,
     };
+    char part[PART_SIZE];
+    snprintf(part, sizeof(part), "%s/%s", event->feature, event->path ? event->path : "");
+    size_t bytes = FEATURE_BYTES + (event->value ? strlen(event->value) : 0);
+    dv_weight_set(p->weight, part, bytes, bytes);
     if (!event->path && !is_out(p, event->feature)) {
         char *copy = p->feature_count < DV_PUBLISHER_FEATURES ? strdup(event->feature) : NULL;
         if (copy)
@@ -530,4 +580,10 @@ bool dv_publisher_is_behind(const struct dv_publisher *p)
 size_t dv_publisher_depth(const struct dv_publisher *p)
 {
     return dv_outbox_waiting(p->outbox) + dv_outbox_open(p->outbox);
+}
+
+size_t dv_publisher_weight(const struct dv_publisher *p, bool *ret_is_compact)
+{
+    *ret_is_compact = dv_weight_is_compact(p->weight);
+    return dv_weight_bytes(p->weight);
 }

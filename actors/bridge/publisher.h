@@ -8,12 +8,16 @@
  * its event. A property goes out only behind the feature that it belongs to. Features that are no
  * containers are asked for one by one; ContainerFactory waits for them too.
  *
+ * When the twin becomes too large for the other side, all is published again with less of each
+ * container (weight.h).
+ *
  * A delete is owed until the other side has acknowledged it, also over a lost link. What found no
  * room in the outbox is made good by publishing everything again.
  *
  * Pure: the owner asks for lists, sends changes and sets timers. Not thread-safe: the bridge cell
  * owns one.
  */
+#include "actors/bridge/weight.h"
 #include "base/cleanup.h"
 #include "messages/messages.h"
 
@@ -27,9 +31,12 @@
 
 struct dv_publisher;
 
-/* `bridge` is for the log, borrowed. Limits as of dv_outbox_new(). */
-struct dv_publisher *
-dv_publisher_new(const char *bridge, unsigned outbox_max, unsigned in_flight_max);
+/* `weight` says how much of a container is shown and becomes the publisher's, NULL: no memory.
+ * Limits as of dv_outbox_new(). `bridge` is for the log, borrowed. */
+struct dv_publisher *dv_publisher_new(const char *bridge,
+                                      struct dv_weight *weight,
+                                      unsigned outbox_max,
+                                      unsigned in_flight_max);
 void dv_publisher_free(struct dv_publisher *publisher);
 DV_DEFINE_CLEANUP(dv_publisher, dv_publisher_free)
 
@@ -72,3 +79,5 @@ bool dv_publisher_is_complete(const struct dv_publisher *publisher);
 bool dv_publisher_is_behind(const struct dv_publisher *publisher);
 /* Changes waiting or not acknowledged. */
 size_t dv_publisher_depth(const struct dv_publisher *publisher);
+/* About how large the twin is, in bytes, and whether it leaves out configurations. */
+size_t dv_publisher_weight(const struct dv_publisher *publisher, bool *ret_is_compact);

@@ -9,6 +9,7 @@
 /* What goes out, one letter a change: F(eature), P(roperty), D(elete), and the end of the id. */
 static char out[256];
 
+static size_t thing_bytes_max;
 static struct dv_restart_policy policy;
 static struct dv_log_config log_config;
 static struct dv_container_spec spec = {
@@ -57,7 +58,8 @@ static const char *drain(struct dv_publisher *p)
 
 static struct dv_publisher *up(unsigned outbox_max)
 {
-    struct dv_publisher *p = dv_publisher_new("test", outbox_max, 4);
+    struct dv_publisher *p = dv_publisher_new(
+        "test", dv_weight_new("test", DV_TWIN_AUTO, thing_bytes_max), outbox_max, 4);
     cr_assert_eq(dv_publisher_wants_list(p), 0, "nothing to say while the link is down");
     dv_publisher_link(p, true);
     return p;
@@ -233,4 +235,61 @@ Test(publisher, a_property_of_a_feature_goes_out_behind_the_feature_only)
     cr_assert_not(dv_publisher_feature_event(p, &property));
     dv_publisher_feature(p, number, &whole);
     cr_assert_null(dv_publisher_next(p), "an answer of the link before");
+}
+
+/* How many of the features that go out have a configuration. */
+static unsigned drain_configs(struct dv_publisher *p)
+{
+    const struct dv_twin_change *change;
+    unsigned configs = 0;
+    while ((change = dv_publisher_next(p)) != NULL) {
+        configs += change->value && strstr(change->value, "\"config\":") != NULL;
+        dv_publisher_acknowledge(p, change->number, false);
+    }
+    return configs;
+}
+
+Test(publisher, a_twin_over_the_limit_leaves_out_configurations_until_it_fits_well)
+{
+    thing_bytes_max = 10000;
+    DV_AUTO(dv_publisher) p = up(100);
+    bool is_compact;
+    list(p, dv_publisher_wants_list(p), "abcd");
+    cr_assert_eq(drain_configs(p), 4);
+    size_t four = dv_publisher_weight(p, &is_compact);
+    cr_assert(!is_compact && four > 2000 && four < 10000, "%zu", four);
+
+    dv_publisher_again(p);
+    list(p, dv_publisher_wants_list(p), "abcdefghijklmnopqrstuvwxyz");
+    cr_assert_eq(drain_configs(p), 0, "before the first of them went out");
+    (void)dv_publisher_weight(p, &is_compact);
+    cr_assert(is_compact);
+    event(p, DV_CHANGE_CONFIG, "a");
+    cr_assert_null(dv_publisher_next(p), "what is not shown does not change");
+
+    for (char gone = 'z'; gone > 'd'; gone--)
+        event(p, DV_CHANGE_REMOVED, (char[]){gone, 0});
+    cr_assert(dv_publisher_is_behind(p), "all have to be published again");
+    dv_publisher_again(p);
+    list(p, dv_publisher_wants_list(p), "abcd");
+    cr_assert_eq(drain_configs(p), 4);
+    cr_assert_eq(dv_publisher_weight(p, &is_compact), four);
+}
+
+Test(publisher, a_new_container_can_make_the_twin_too_large)
+{
+    thing_bytes_max = 4000;
+    DV_AUTO(dv_publisher) p = up(100);
+    bool is_compact;
+    list(p, dv_publisher_wants_list(p), "ab");
+    (void)drain(p);
+    for (char id = 'c'; id <= 'h'; id++)
+        event(p, DV_CHANGE_CREATED, (char[]){id, 0});
+    (void)dv_publisher_weight(p, &is_compact);
+    cr_assert(is_compact && dv_publisher_is_behind(p));
+    (void)drain(p);
+    dv_publisher_again(p);
+    list(p, dv_publisher_wants_list(p), "abcdefgh");
+    cr_assert_eq(drain_configs(p), 0);
+    cr_assert_not(dv_publisher_is_behind(p));
 }
