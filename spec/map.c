@@ -87,7 +87,7 @@ static const struct spec_row state_rows[] = {
     {"exit_code", "exitCode", "state.exit_code", SPEC_PLAIN},
     {"started_ns", "startedAt", "state.started_at", SPEC_TIME},
     {"finished_ns", "finishedAt", "state.finished_at", SPEC_TIME},
-    {"is_oom_killed", "oomKilled", "state.oom_killed", SPEC_PLAIN},
+    {"is_oom_killed", "oomKilled", "state.oomKilled", SPEC_PLAIN},
     {"status", "status", "state.status", SPEC_NUMBER},
 };
 

@@ -22,6 +22,10 @@ int dv_software_description(const char *bytes,
         r = dv_spec_fill_defaults(record, arena, true, err);
     if (r == 0)
         r = dv_spec_check_support(record, err);
+    if (r == 0 && record->spec->hooks.count)
+        r = dv_error_set(err, DV_ERR_UNSUPPORTED,
+                         "hooks: programs of the gateway are run only for descriptions that lie on "
+                         "the gateway");
     if (r < 0)
         return r;
     /* A record that was copied from another machine brings what only that machine knows. */

@@ -14,7 +14,6 @@ int dv_spec_check_support(const struct dv_container_record *record, struct dv_er
         {"decryption", spec->decryption != NULL},
         {"portMappings", spec->port_mappings.count > 0},
         {"resources", spec->resources != NULL},
-        {"hooks", spec->hooks.count > 0},
     };
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
         if (fields[i].is_used)

@@ -6,11 +6,14 @@
  */
 #include "actors/container/internal.h"
 #include "base/log.h"
+#include "spec/rules.h"
 #include "spec/signals.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+
+#define DAY_MS (24LL * 3600 * 1000)
 
 static void finish_start(struct container *c)
 {
@@ -143,6 +146,50 @@ static void on_created(struct dv_cell *cell, void *ctx, const struct dv_outcome 
            on_watched, ctx);
 }
 
+static void create_in_runtime(struct container *c, struct task *task)
+{
+    struct dv_runtime_create_job body = {
+        .record = c->record,
+        .timeout_ms = c->settings->job_timeout_ms,
+    };
+    dv_ask(c->cell, DV_ADDRESS_WORKERS, DV_KIND_runtime_create_job, &body,
+           c->settings->job_timeout_ms * 2, on_created, task);
+}
+
+static void on_image(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    if (dv_cell_is_ending(cell))
+        return;
+    struct container *c = dv_cell_state(cell);
+    struct dv_error err = DV_ERROR_INIT;
+    if (outcome->error) {
+        fail_start(c, outcome->error);
+        return;
+    }
+    const struct dv_image_ready *ready = outcome->body;
+    c->record->image_id = ready->image_id;
+    c->record->layers = ready->layers;
+    /* The answer is borrowed; the copy owns its texts. */
+    if (container_adopt_record(c, c->record, &err) < 0) {
+        c->record->image_id = NULL;
+        c->record->layers = (struct dv_texts){NULL, 0};
+        fail_start(c, &err);
+        return;
+    }
+    dv_log(DV_LOG_WARN,
+           "container '%s' was made by another container manager: its image is here now, but "
+           "what it had written outside of its mounts stayed there",
+           c->name);
+    create_in_runtime(c, ctx);
+}
+
+/* A record that davit has not made knows nothing of images here. */
+static void fetch_image(struct container *c, struct task *task)
+{
+    struct dv_image_ensure_cmd body = {.ref = c->record->spec->image_ref, .owner = c->record->id};
+    dv_ask(c->cell, DV_ADDRESS_IMAGE, DV_KIND_image_ensure_cmd, &body, DAY_MS, on_image, task);
+}
+
 void container_start(struct container *c, struct task *task)
 {
     struct dv_error err = DV_ERROR_INIT;
@@ -160,10 +207,11 @@ void container_start(struct container *c, struct task *task)
         c->record->manually_stopped = false;
     }
     c->has_early_exit = false;
-    struct dv_runtime_create_job body = {
-        .record = c->record,
-        .timeout_ms = c->settings->job_timeout_ms,
-    };
-    dv_ask(c->cell, DV_ADDRESS_WORKERS, DV_KIND_runtime_create_job, &body,
-           c->settings->job_timeout_ms * 2, on_created, task);
+    /* A create has been asked this already; a record from elsewhere has not. */
+    if (dv_spec_check_support(c->record, &err) < 0)
+        fail_start(c, &err);
+    else if (!c->record->image_id)
+        fetch_image(c, task);
+    else
+        create_in_runtime(c, task);
 }

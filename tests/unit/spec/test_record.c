@@ -53,8 +53,8 @@ static const char full[] =
     "\"started_at\":\"2024-06-28T08:00:00.1Z\",\"error\":\"\",\"exit_code\":3,\"finished_at\":"
     "\"2024-06-28T08:00:01Z\","
     "\"exited\":true,\"dead\":false,\"restarting\":false,\"paused\":false,\"running\":false,"
-    "\"status\":5,\"oom_killed\":"
-    "false},\"created\":\"2024-06-28T07:00:00Z\",\"restart_count\":2,\"manually_stopped\":true,"
+    "\"status\":5,\"oomKilled\":"
+    "true},\"created\":\"2024-06-28T07:00:00Z\",\"restart_count\":2,\"manually_stopped\":true,"
     "\"started_successfully_before\":true,\"future\":{\"a\":[1]},\"resolv_conf_path\":\"\"}\n";
 
 static struct dv_container_record *decode(const char *text)
@@ -80,6 +80,7 @@ Test(record, a_full_record_is_understood)
     cr_assert_eq(record->state->exit_code, 3);
     cr_assert_eq(record->state->finished_ns - record->state->started_ns, 900000000LL);
     cr_assert(record->manually_stopped && record->started_before);
+    cr_assert(record->state->is_oom_killed);
     cr_assert_eq(record->warnings.count, 1, "only `future` is unknown");
 }
 
