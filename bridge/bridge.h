@@ -83,6 +83,7 @@ struct dv_bridge_ops {
     int (*twin)(struct dv_bridge *bridge,
                 const struct dv_twin_change *change,
                 struct dv_error *err);
+    /* BUSY while messages of another batch are on their way. */
     int (*outbox)(struct dv_bridge *bridge,
                   const struct dv_outbox_message *message,
                   struct dv_error *err);

@@ -219,6 +219,20 @@ on_link(struct dv_cell *cell, const void *body, struct dv_request **request, str
     return 0;
 }
 
+/* A live message is about now: one that cannot go out at once is worth nothing later. */
+static int on_outbox_message(struct dv_cell *cell,
+                             const void *body,
+                             struct dv_request **request,
+                             struct dv_error *err)
+{
+    (void)request;
+    (void)err;
+    const struct state *s = dv_cell_state(cell);
+    if (s->is_up && s->is_announced)
+        dv_post(cell, s->session.text, DV_KIND_outbox_message, body);
+    return 0;
+}
+
 /* -- commands in ---------------------------------------------------------------------------- */
 
 static void in_progress_free(struct in_progress *p)
@@ -513,6 +527,7 @@ static const struct dv_handler handlers[] = {
     {DV_KIND_missed, on_missed},
     {DV_KIND_bridge_query, on_query},
     {DV_KIND_feature_event, on_feature_event},
+    {DV_KIND_outbox_message, on_outbox_message},
 };
 
 static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *err)

@@ -3,8 +3,8 @@
 /*
  * `bridge/<name>`: what the cloud side of one bridge has been told and has asked: routing of
  * commands to features, repeats, admission, the twin's outbox. It knows no wire; session/<name>
- * carries. Start message: bridge_start_args. Takes command, link_changed, twin_sent and
- * bridge_query; listens to container_event and feature_event.
+ * carries. Start message: bridge_start_args. Takes command, outbox_message, link_changed,
+ * twin_sent and bridge_query; listens to container_event and feature_event.
  */
 #include "actors/kit/cell.h"
 

@@ -2,6 +2,7 @@
 #include "actors/store/memory.h"
 
 #include "actors/store/gone.h"
+#include "actors/store/values.h"
 #include "messages/codec.h"
 
 #include <stdlib.h>
@@ -50,6 +51,7 @@ struct dv_store_memory {
     size_t intent_room;
 
     struct dv_gone *gone;
+    struct dv_values *values;
 };
 
 static int no_memory(struct dv_error *err)
@@ -78,7 +80,8 @@ struct dv_store_memory *dv_store_memory_new(unsigned answers_max)
     memory->answers_max = answers_max ? answers_max : 1;
     memory->answers = calloc(memory->answers_max, sizeof(*memory->answers));
     memory->gone = dv_gone_new();
-    if (memory->answers && memory->gone)
+    memory->values = dv_values_new();
+    if (memory->answers && memory->gone && memory->values)
         return memory;
     dv_store_memory_free(memory);
     return NULL;
@@ -108,6 +111,7 @@ void dv_store_memory_free(struct dv_store_memory *memory)
     for (size_t i = 0; i < memory->intent_count; i++)
         free_intent(&memory->intents[i]);
     dv_gone_free(memory->gone);
+    dv_values_free(memory->values);
     for (size_t i = 0; i < memory->open_count; i++)
         free(memory->open[i].done_id);
     free(memory->stored);
@@ -414,6 +418,11 @@ static int apply_decoded(struct dv_store_memory *memory,
             return no_memory(err);
     } else if (entry->kind == DV_KIND_store_gone_told) {
         dv_gone_forget(memory->gone, ((const struct dv_store_gone_told *)body)->id);
+    } else if (entry->kind == DV_KIND_store_value) {
+        const struct dv_store_value *value = body;
+        if (!dv_values_put(memory->values, value->name, value->value, entry->sequence))
+            return dv_error_set(err, DV_ERR_LIMIT, "no room for the value '%s': %u names at most",
+                                value->name, DV_VALUES_MAX);
     } else if (entry->kind == DV_KIND_store_answered) {
         const struct dv_store_answered *answered = body;
         if (answered->reply && answered->repeat_key && answered->repeat_key[0])
@@ -458,6 +467,8 @@ static const struct dv_schema *schema_of(uint16_t kind)
         return &dv_schema_store_intent;
     case DV_KIND_store_gone_told:
         return &dv_schema_store_gone_told;
+    case DV_KIND_store_value:
+        return &dv_schema_store_value;
     default:
         return NULL;
     }
@@ -501,6 +512,11 @@ int dv_store_memory_learn(struct dv_store_memory *memory,
     return take(memory, entry, true, err);
 }
 
+struct dv_bytes dv_store_memory_value(const struct dv_store_memory *memory, const char *name)
+{
+    return dv_values_get(memory->values, name);
+}
+
 char **dv_store_memory_gone(struct dv_store_memory *memory, size_t *ret_count)
 {
     return dv_gone_all(memory->gone, ret_count);
@@ -526,6 +542,8 @@ bool dv_store_memory_keeps(const struct dv_store_memory *memory,
         return false;
     case DV_KIND_store_remove:
         return dv_gone_is_of(memory->gone, entry->sequence);
+    case DV_KIND_store_value:
+        return dv_values_is_of(memory->values, entry->sequence);
     default:
         return false;
     }

@@ -185,6 +185,7 @@ APPEND(store_remove)
 APPEND(store_answered)
 APPEND(store_intent)
 APPEND(store_gone_told)
+APPEND(store_value)
 #undef APPEND
 
 /* Which container a create made is known as long as the create is not answered: a replay of the
@@ -492,12 +493,31 @@ static int on_gone_query(struct dv_cell *cell,
     return 0;
 }
 
+static int on_value_query(struct dv_cell *cell,
+                          const void *body,
+                          struct dv_request **request,
+                          struct dv_error *err)
+{
+    (void)err;
+    const struct state *s = dv_cell_state(cell);
+    const struct dv_store_value_query *query = body;
+    struct dv_store_value value = {
+        .name = query->name,
+        .value = dv_store_memory_value(s->memory, query->name),
+    };
+    if (*request)
+        dv_answer(cell, request, DV_KIND_store_value, &value);
+    return 0;
+}
+
 static const struct dv_handler handlers[] = {
     {DV_KIND_store_record, on_store_record},
     {DV_KIND_store_remove, on_store_remove},
     {DV_KIND_store_answered, on_store_answered},
     {DV_KIND_store_intent, on_store_intent},
     {DV_KIND_store_gone_told, on_store_gone_told},
+    {DV_KIND_store_value, on_store_value},
+    {DV_KIND_store_value_query, on_value_query},
     {DV_KIND_store_gone_query, on_gone_query},
     {DV_KIND_store_load_query, on_load},
     {DV_KIND_store_open_query, on_open_query},

@@ -5,8 +5,8 @@
  * all that wait), container records are checkpointed to <home>/containers/<id>/config.json, and the
  * journal is rotated once they are. May block for the disk.
  *
- * Takes store_record, store_remove, store_answered, store_intent (answered with done once durable),
- * store_load_query, store_open_query, store_repeats_query.
+ * Takes store_record, store_remove, store_answered, store_intent, store_value (answered with done
+ * once durable), store_value_query, store_load_query, store_open_query, store_repeats_query.
  */
 #include "actors/kit/cell.h"
 

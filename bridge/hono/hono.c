@@ -329,6 +329,23 @@ op_twin(struct dv_bridge *bridge, const struct dv_twin_change *change, struct dv
     return dv_hono_out_send(hono, DV_HONO_OUT_TWIN, change->number, topic.data, bytes, NULL, err);
 }
 
+/* On a slow link the newest of a series is worth more than all of it, and other messages more than
+ * that. */
+static int check_batch(const struct dv_hono *hono,
+                       const struct dv_outbox_message *message,
+                       struct dv_error *err)
+{
+    if (!message->batch)
+        return 0;
+    for (const struct dv_hono_outgoing *out = hono->out_first; out; out = out->next)
+        if (out->kind == DV_HONO_OUT_OTHER && out->number && out->number != message->batch)
+            return dv_error_set(err, DV_ERR_BUSY,
+                                "%s of %s is dropped: the broker has not acknowledged the one "
+                                "before it",
+                                message->subject, message->feature);
+    return 0;
+}
+
 static int
 op_outbox(struct dv_bridge *bridge, const struct dv_outbox_message *message, struct dv_error *err)
 {
@@ -336,6 +353,8 @@ op_outbox(struct dv_bridge *bridge, const struct dv_outbox_message *message, str
     DV_AUTO_IN_PLACE(dv_buf) topic = DV_BUF_INIT(DV_HONO_TOPIC_MAX);
     DV_AUTO_IN_PLACE(dv_buf) payload = DV_BUF_INIT(DV_DITTO_ENVELOPE_MAX);
     int r = check_up(hono, err);
+    if (r == 0)
+        r = check_batch(hono, message, err);
     if (r < 0)
         return r;
     if (message->is_documented_dialect)
@@ -346,7 +365,7 @@ op_outbox(struct dv_bridge *bridge, const struct dv_outbox_message *message, str
     if (r < 0 || (r = dv_ditto_write_outbox(message, hono->identity.thing, &payload, err)) < 0)
         return r;
     struct dv_str bytes = {payload.data, payload.len};
-    return dv_hono_out_send(hono, DV_HONO_OUT_OTHER, 0, topic.data, bytes, NULL, err);
+    return dv_hono_out_send(hono, DV_HONO_OUT_OTHER, message->batch, topic.data, bytes, NULL, err);
 }
 
 static int op_replay(

@@ -29,7 +29,7 @@ enum dv_hono_phase {
 };
 
 enum dv_hono_outgoing_kind {
-    DV_HONO_OUT_OTHER,  /* handshake, live message: nobody waits for it */
+    DV_HONO_OUT_OTHER,  /* handshake, live message (`number`: its batch): nobody waits for it */
     DV_HONO_OUT_TWIN,   /* SENT with `number` is owed */
     DV_HONO_OUT_ANSWER, /* `item` is kept and sent again on the next link */
 };

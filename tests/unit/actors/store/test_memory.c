@@ -3,6 +3,7 @@
 #include "messages/codec.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct dv_error err;
@@ -211,4 +212,51 @@ Test(memory, a_malformed_entry_is_an_error_that_names_it)
     struct dv_journal_entry entry = {7, DV_KIND_store_record, "\xc1", 1};
     cr_assert_lt(dv_store_memory_apply(memory, &entry, &err), 0);
     cr_assert(strstr(err.text, "journal entry 7"), "%s", err.text);
+}
+
+static uint64_t value(const char *name, const char *text)
+{
+    struct dv_store_value body = {.name = (char *)name, .value = {(uint8_t *)text, strlen(text)}};
+    return apply(&dv_schema_store_value, &body);
+}
+
+Test(memory, the_newest_value_of_a_name_counts_and_stays_over_a_rotation)
+{
+    uint64_t old = value("a", "1");
+    uint64_t other = value("b", "22");
+    uint64_t fresh = value("a", "333");
+    struct dv_bytes kept = dv_store_memory_value(memory, "a");
+    cr_assert_eq(kept.len, 3);
+    cr_assert_eq(memcmp(kept.data, "333", 3), 0);
+    cr_assert_eq(dv_store_memory_value(memory, "c").len, 0);
+    struct dv_journal_entry entry = {old, DV_KIND_store_value, NULL, 0};
+    cr_assert_not(dv_store_memory_keeps(memory, &entry));
+    entry.sequence = other;
+    cr_assert(dv_store_memory_keeps(memory, &entry));
+    entry.sequence = fresh;
+    cr_assert(dv_store_memory_keeps(memory, &entry));
+}
+
+Test(memory, an_empty_value_forgets_the_name)
+{
+    uint64_t old = value("a", "1");
+    uint64_t empty = value("a", "");
+    cr_assert_eq(dv_store_memory_value(memory, "a").len, 0);
+    struct dv_journal_entry entry = {old, DV_KIND_store_value, NULL, 0};
+    cr_assert_not(dv_store_memory_keeps(memory, &entry));
+    entry.sequence = empty;
+    cr_assert_not(dv_store_memory_keeps(memory, &entry));
+}
+
+Test(memory, more_values_than_the_limit_are_refused)
+{
+    char name[16];
+    for (int i = 0; i < 64; i++) {
+        snprintf(name, sizeof(name), "n%d", i);
+        (void)value(name, "x");
+    }
+    DV_AUTO_IN_PLACE(dv_buf) buf = {0};
+    struct dv_store_value body = {.name = (char *)"more", .value = {(uint8_t *)"x", 1}};
+    struct dv_journal_entry entry = entry_of(&dv_schema_store_value, &body, &buf);
+    cr_assert_eq(dv_store_memory_apply(memory, &entry, &err), -DV_ERR_LIMIT);
 }

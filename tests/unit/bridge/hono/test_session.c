@@ -296,6 +296,29 @@ Test(hono_session, answers_in_the_dialect_of_the_document, .timeout = 60)
     finish();
 }
 
+Test(hono_session, drops_live_messages_while_older_ones_are_on_their_way, .timeout = 60)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    come_up();
+    take_commands();
+    struct dv_outbox_message data = {
+        .feature = "Metrics", .subject = "data", .value = "{\"n\":1}", .batch = 1};
+    cr_assert_eq(session.bridge->ops->outbox(session.bridge, &data, &err), 0, "%s", err.text);
+    cr_assert_eq(session.bridge->ops->outbox(session.bridge, &data, &err), 0, "of the same batch");
+    data.batch = 2;
+    data.value = "{\"n\":2}";
+    cr_assert_eq(session.bridge->ops->outbox(session.bridge, &data, &err), -DV_ERR_BUSY);
+    expect_message("e/t1/" GW1, "\"n\":1");
+    expect_message("e/t1/" GW1, "\"n\":1");
+    /* Acknowledgements come in order. */
+    change_twin(1);
+    dv_test_session_expect(&session, DV_BRIDGE_SENT);
+    err = DV_ERROR_INIT;
+    cr_assert_eq(session.bridge->ops->outbox(session.bridge, &data, &err), 0, "%s", err.text);
+    expect_message("e/t1/" GW1, "\"n\":2");
+    finish();
+}
+
 Test(hono_session, finishes_a_malformed_command_when_its_answer_has_arrived, .timeout = 60)
 {
     come_up();
