@@ -14,6 +14,7 @@ struct dv_bridge_ops;
 struct dv_exit_source;
 struct dv_image_files;
 struct dv_journal;
+struct dv_limit_refusals;
 struct dv_record_files;
 struct dv_registry_settings;
 struct dv_runtime;
@@ -38,7 +39,8 @@ struct dv_actor_settings {
     unsigned outbox_max;         /* twin changes waiting, per bridge */
     bool same_boot;              /* what run_dir says is about this boot of the machine */
     const char *version;
-    const char *network_note; /* for davit status; NULL: nothing to say */
+    const char *network_note;               /* for davit status; NULL: nothing to say */
+    const struct dv_limit_refusals *limits; /* that this machine cannot hold; NULL: it holds all */
 };
 
 /* One bridge of the daemon: session/<name> and bridge/<name>. */

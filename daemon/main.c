@@ -102,6 +102,7 @@ struct daemon {
     struct daemon_ports ports;
     struct dv_journal *journal;
     struct dv_actor_settings settings;
+    struct dv_limit_refusals limits;
     struct dv_hono_config hono;
     struct dv_local_config local;
     struct dv_registry *registries;
@@ -184,6 +185,8 @@ static int prepare(struct daemon *d, struct dv_error *err)
         r = open_journal(d, err);
     if (r < 0)
         return r;
+    d->limits = dv_oci_limit_refusals(d->ports.runtime.missing);
+    d->settings.limits = &d->limits;
     d->registries = calloc(d->config->registry_count + 1, sizeof(*d->registries));
     if (!d->registries)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the registries");

@@ -17,19 +17,27 @@
 
 /* -- the OCI runtime ------------------------------------------------------------------------ */
 
-/* "wanted\npath\ndescription": a probe takes a few hundred milliseconds, a restart must not. */
+/* "wanted\nparent of control groups\npath\nmissing limits\ndescription": a probe takes a few
+ * hundred milliseconds, a restart must not. */
 static bool read_choice(struct daemon_ports *ports, const char *file)
 {
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(CHOICE_FILE_MAX);
     struct dv_str wanted;
+    struct dv_str parent;
     struct dv_str path;
+    struct dv_str missing;
+    int64_t bits;
     struct dv_str description;
     struct dv_str rest;
     if (dv_file_read(file, &text, NULL) < 0 || !text.data)
         return false;
     if (!dv_str_cut((struct dv_str){text.data, text.len}, '\n', &wanted, &rest) ||
-        !dv_str_cut(rest, '\n', &path, &description) || !dv_str_eq(wanted, ports->config->runtime))
+        !dv_str_eq(wanted, ports->config->runtime) || !dv_str_cut(rest, '\n', &parent, &rest) ||
+        !dv_str_eq(parent, ports->config->cgroup_parent) || !dv_str_cut(rest, '\n', &path, &rest) ||
+        !dv_str_cut(rest, '\n', &missing, &description) ||
+        dv_str_to_i64(missing, 0, UINT_MAX, &bits, NULL) < 0)
         return false;
+    ports->runtime.missing = (unsigned)bits;
     snprintf(ports->runtime.path, sizeof(ports->runtime.path), "%.*s", DV_STR_ARG(path));
     snprintf(ports->runtime.description, sizeof(ports->runtime.description), "%.*s",
              DV_STR_ARG(description));
@@ -39,7 +47,8 @@ static bool read_choice(struct daemon_ports *ports, const char *file)
 static int write_choice(const struct daemon_ports *ports, const char *file, struct dv_error *err)
 {
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(CHOICE_FILE_MAX);
-    int r = dv_buf_printf(&text, err, "%s\n%s\n%s", ports->config->runtime, ports->runtime.path,
+    int r = dv_buf_printf(&text, err, "%s\n%s\n%s\n%u\n%s", ports->config->runtime,
+                          ports->config->cgroup_parent, ports->runtime.path, ports->runtime.missing,
                           ports->runtime.description);
     return r < 0 ? r : dv_durable_replace(file, text.data, text.len, 0600, err);
 }

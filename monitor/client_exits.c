@@ -6,10 +6,13 @@
  * reconnect, is only acknowledged.
  */
 #include "base/cleanup.h"
+#include "base/durable.h"
 #include "base/log.h"
 #include "base/spawn.h"
+#include "messages/codec.h"
 #include "monitor/client.h"
 #include "monitor/connect.h"
+#include "monitor/oom.h"
 #include "monitor/protocol.h"
 
 #include <errno.h>
@@ -26,6 +29,7 @@
 #define RECONNECT_NS 500000000LL
 #define CODE_LOOK_NS 100000000LL
 #define FRAME_ARENA  (64U << 10)
+#define FILE_BYTES   (64U << 10)
 
 struct watched {
     struct watched *next; /* in its bucket */
@@ -270,6 +274,21 @@ static bool is_due(const struct source *s, struct watched *watched)
     return age >= s->grace_ns || (has_code && s->fd < 0);
 }
 
+/* Where the kernel counts is in the file that the monitor has left of this container. */
+static bool has_oom_kills(const struct source *s, const struct watched *watched)
+{
+    char path[PATH_MAX];
+    void *what;
+    DV_AUTO_IN_PLACE(dv_buf) bytes = DV_BUF_INIT(FILE_BYTES);
+    DV_AUTO(dv_arena) arena = dv_arena_new(4 * FILE_BYTES);
+    snprintf(path, sizeof(path), "%s/%s/log", s->containers_dir, watched->id);
+    if (!arena || dv_file_read(path, &bytes, NULL) < 0 ||
+        dv_decode(&dv_schema_monitor_container, bytes.data, bytes.len, arena, &what, NULL) < 0)
+        return false;
+    const struct dv_monitor_container *container = what;
+    return container->pid == watched->pid && mon_has_oom_kills(container->oom_path);
+}
+
 static int take_ended(struct source *s, struct dv_arena *arena, struct dv_container_exited *ret)
 {
     for (struct watched *watched = s->ended; watched; watched = watched->next_ended) {
@@ -282,6 +301,8 @@ static int take_ended(struct source *s, struct dv_arena *arena, struct dv_contai
             .exit_code = watched->has_status ? dv_exit_code_of(watched->status) : 0,
             .finished_ns = watched->ended_wall_ns,
         };
+        ret->is_oom_killed =
+            (!ret->is_code_known || ret->exit_code != 0) && has_oom_kills(s, watched);
         remember_reported(s, watched->id, watched->pid);
         unwatch(s, watched);
         return ret->id ? 1 : 0;

@@ -60,6 +60,7 @@ static int send_request(struct launcher *l, const struct dv_launch *what, struct
         .pid_file = (char *)what->pid_file,
         .runtime_log = (char *)what->runtime_log,
         .timeout_ms = what->timeout_ms,
+        .oom_path = (char *)what->oom_path,
     };
     return dv_monitor_send(l->fd, &dv_schema_monitor_launch, &request, err);
 }

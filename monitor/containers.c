@@ -36,6 +36,13 @@ static struct mon_container **bucket_of(struct mon_containers *containers, pid_t
     return &containers->buckets[(unsigned)pid % BUCKETS];
 }
 
+static void free_container(struct mon_container *container)
+{
+    dv_close(&container->pidfd);
+    free(container->oom_path);
+    free(container);
+}
+
 void mon_containers_free(struct mon_containers *containers)
 {
     if (!containers)
@@ -44,8 +51,7 @@ void mon_containers_free(struct mon_containers *containers)
         while (containers->buckets[i]) {
             struct mon_container *container = containers->buckets[i];
             containers->buckets[i] = container->next;
-            dv_close(&container->pidfd);
-            free(container);
+            free_container(container);
         }
     }
     free(containers);
@@ -65,8 +71,7 @@ void mon_containers_forget(struct mon_containers *containers, struct mon_contain
     while (*at != container)
         at = &(*at)->next;
     *at = container->next;
-    dv_close(&container->pidfd);
-    free(container);
+    free_container(container);
 }
 
 /* On a tmpfs: no sync, but never half a file under the final name. */
@@ -100,6 +105,8 @@ int mon_containers_add(struct mon_containers *containers,
     container->pid = (pid_t)what->pid;
     container->start_ticks = what->start_ticks;
     container->pidfd = pidfd;
+    /* Without it the end is told all the same. */
+    container->oom_path = what->oom_path ? strdup(what->oom_path) : NULL;
     struct mon_container **bucket = bucket_of(containers, container->pid);
     container->next = *bucket;
     *bucket = container;

@@ -17,7 +17,8 @@ struct mon_container {
     char id[129];
     pid_t pid;
     int64_t start_ticks;
-    int pidfd; /* of one that is no child of this monitor, else -1 */
+    int pidfd;      /* of one that is no child of this monitor, else -1 */
+    char *oom_path; /* file that counts kills for lack of memory; NULL: none */
 };
 
 struct mon_containers;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/spawn.h"
 #include "monitor/control.h"
+#include "monitor/oom.h"
 #include "monitor/protocol.h"
 
 #include <errno.h>
@@ -51,6 +52,8 @@ void mon_exit_of_container(
         .is_code_known = is_known,
         .finished_ns = wall_ns,
     };
+    /* Before anybody learns of the end: then the control group goes. */
+    exit.is_oom_killed = exit.exit_code != 0 && mon_has_oom_kills(container->oom_path);
     /* Without a code the end is davitd's to judge: it may know more through its own pidfd. */
     if (is_known)
         mon_records_add(m->records, &exit);

@@ -245,6 +245,7 @@ remember_container(struct monitor *m, const struct mon_launch *launch, pid_t pid
         .stdout_path = launch->what->stdout_path,
         .stderr_path = launch->what->stderr_path,
         .log = launch->what->log,
+        .oom_path = launch->what->oom_path,
     };
     if (mon_containers_add(m->containers, &container, -1, &err) < 0)
         dv_log(DV_LOG_ERROR, "container '%s': %s", container.id, err.text);

@@ -53,6 +53,8 @@ struct dv_launch {
     /* Where the program writes its own messages (`runc --log FILE`). With stdio given, the streams
      * are the container's, so stderr_text is the end of this file; the file is not removed. */
     const char *runtime_log;
+    /* File with a line "oom_kill N" that is looked at when the container has ended; NULL: none. */
+    const char *oom_path;
     int timeout_ms;
 };
 

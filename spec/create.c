@@ -133,6 +133,7 @@ static int make(struct dv_str args,
     if (r < 0)
         return r;
     note_unknown(&reader, value, with_config ? 4 : 2);
+    bool is_swap_given = spec->resources && spec->resources->memory_swap;
     r = dv_spec_fill_defaults(record, arena, true, err);
     if (r == 0)
         r = dv_spec_check(record, err);
@@ -142,8 +143,19 @@ static int make(struct dv_str args,
         return r;
     record->state->status = DV_STATUS_CREATING;
     record->state->pid = -1;
-    *ret = (struct dv_create_request){record, start};
+    bool has_swap = spec->resources && spec->resources->memory_swap;
+    *ret = (struct dv_create_request){record, start, has_swap && !is_swap_given};
     return 0;
+}
+
+int dv_spec_fit_machine(struct dv_create_request *request,
+                        const struct dv_limit_refusals *refusals,
+                        struct dv_error *err)
+{
+    struct dv_resources *resources = request->record->spec->resources;
+    if (request->is_swap_default && refusals && refusals->swap)
+        resources->memory_swap = NULL;
+    return dv_resources_check_machine(resources, refusals, err);
 }
 
 int dv_spec_create(struct dv_str args,

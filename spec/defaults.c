@@ -64,8 +64,8 @@ static int double_swap(struct dv_resources *resources, struct dv_arena *arena, s
     if (resources->memory_swap || !resources->memory)
         return 0;
     int64_t bytes;
-    if (dv_str_to_size(dv_str_of(resources->memory), &bytes, NULL) < 0)
-        return 0; /* the rules name it */
+    if (dv_str_to_size(dv_str_of(resources->memory), &bytes, NULL) < 0 || bytes == 0)
+        return 0; /* the rules name it, or it is no limit */
     const char *text = resources->memory;
     size_t number = strspn(text, "0123456789.");
     char digits[32];

@@ -4,6 +4,7 @@
 #include "messages/codec.h"
 #include "spec/names.h"
 #include "spec/read.h"
+#include "spec/resources.h"
 #include "spec/rules.h"
 #include "spec/signals.h"
 
@@ -232,6 +233,9 @@ int dv_spec_update(struct dv_str args,
         r = update_policy(&reader, policy, changed->spec->restart_policy);
     if (r == 0 && is_given(resources))
         r = update_resources(&reader, resources, changed->spec);
+    if (r == 0 && !dv_resources_are_same(record->spec->resources, changed->spec->resources))
+        r = dv_error_set(err, DV_ERR_UNSUPPORTED,
+                         "resources: an update of them is not supported yet");
     bool is_same = true;
     if (r == 0)
         r = dv_spec_check_support(changed, err);

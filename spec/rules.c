@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "spec/capability.h"
 #include "spec/names.h"
+#include "spec/resources.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -227,33 +228,23 @@ int dv_spec_check_restart(const struct dv_restart_policy *policy, struct dv_erro
 
 int dv_spec_check_resources(const struct dv_resources *resources, struct dv_error *err)
 {
-    if (!resources)
-        return 0;
-    int64_t memory = 0;
-    int64_t reservation = 0;
-    int64_t swap = 0;
-    int r = 0;
-    if (resources->memory)
-        r = check_size("config.resources.memory", resources->memory, &memory, err);
-    if (r == 0 && resources->memory_reservation)
-        r = check_size("config.resources.memoryReservation", resources->memory_reservation,
-                       &reservation, err);
-    bool is_unlimited = resources->memory_swap && strcmp(resources->memory_swap, "-1") == 0;
-    if (r == 0 && resources->memory_swap && !is_unlimited)
-        r = check_size("config.resources.memorySwap", resources->memory_swap, &swap, err);
+    struct dv_memory_limits limits;
+    int r = dv_resources_bytes(resources, &limits, err);
     if (r < 0)
         return r;
-    if (memory > 0 && memory < DV_MEMORY_MIN_BYTES)
+    bool is_limited = limits.memory != DV_UNLIMITED;
+    if (is_limited && limits.memory < DV_MEMORY_MIN_BYTES)
         return bad(err, "config.resources.memory", resources->memory, "is below the minimum of 3M");
-    if (memory > 0 && reservation > memory)
+    if (is_limited && limits.reservation > limits.memory)
         return bad(err, "config.resources.memoryReservation", resources->memory_reservation,
                    "is above config.resources.memory");
-    if (swap > 0 && memory == 0)
+    if (limits.swap != DV_UNLIMITED && !is_limited)
         return bad(err, "config.resources.memorySwap", resources->memory_swap,
                    "needs config.resources.memory");
-    if (swap > 0 && swap < memory)
+    if (limits.swap != DV_UNLIMITED && limits.swap < limits.memory)
         return bad(err, "config.resources.memorySwap", resources->memory_swap,
-                   "is below config.resources.memory: it is the sum of memory and swap");
+                   "is below config.resources.memory; it is the sum of memory and swap, so change "
+                   "it too");
     return 0;
 }
 

@@ -13,7 +13,6 @@ int dv_spec_check_support(const struct dv_container_record *record, struct dv_er
         {"tty", spec->tty},
         {"decryption", spec->decryption != NULL},
         {"portMappings", spec->port_mappings.count > 0},
-        {"resources", spec->resources != NULL},
     };
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
         if (fields[i].is_used)

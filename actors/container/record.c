@@ -150,10 +150,11 @@ void container_set_ended(struct container *c,
     state->finished_ns = exit->finished_ns;
     if (state->finished_ns <= 0)
         state->finished_ns = dv_clock_wall_ns(dv_cell_clock(c->cell));
-    state->is_oom_killed = exit->is_oom_killed;
+    /* A stop is no lack of memory, even if there was some before. */
+    state->is_oom_killed = exit->is_oom_killed && edge == DV_EDGE_EXITED;
     if (exit->is_code_known) {
         state->exit_code = exit->exit_code;
-        container_set_error(c, exit->is_oom_killed ? "OOM Killed" : NULL);
+        container_set_error(c, state->is_oom_killed ? "OOM Killed" : NULL);
     } else {
         state->exit_code = 255;
         container_set_error(c, code_unknown);

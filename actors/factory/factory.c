@@ -42,6 +42,7 @@ static int on_command(struct dv_cell *cell,
                       struct dv_error *err)
 {
     const struct dv_command *command = body;
+    const struct dv_actor_env *env = dv_cell_env(cell);
     bool with_config = strcmp(command->operation, "createWithConfig") == 0;
     if (!with_config && strcmp(command->operation, "create") != 0)
         return dv_error_set(err, DV_ERR_NOT_FOUND, "feature '%s' has no operation '%s'",
@@ -57,6 +58,8 @@ static int on_command(struct dv_cell *cell,
                         : dv_spec_create(args, id, arena, &create, err);
     if (r == 0)
         r = dv_spec_check_support(create.record, err);
+    if (r == 0)
+        r = dv_spec_fit_machine(&create, env->settings->limits, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < create.record->warnings.count; i++)

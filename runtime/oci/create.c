@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/spawn.h"
 #include "base/str.h"
+#include "runtime/cgroup/memory.h"
 #include "runtime/oci/driver.h"
 #include "runtime/oci/etc.h"
 #include "runtime/oci/mount.h"
@@ -197,6 +198,7 @@ static int write_bundle(struct work *w, struct dv_error *err)
         .with_seccomp = dv_oci_seccomp_is_known(),
         .capabilities = driver->capabilities,
         .pids_limit = driver->pids_limit,
+        .with_oom_group = dv_cgroup_has_oom_group(driver->cgroup),
     };
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_OCI_SPEC_BYTES_MAX);
     r = dv_oci_spec_write(&input, &text, err);
@@ -258,6 +260,8 @@ launch(struct work *w, int timeout_ms, struct dv_runtime_created *ret, struct dv
     struct dv_oci_driver *driver = w->driver;
     char pid_file[PATH_MAX];
     char runtime_log[PATH_MAX];
+    char cgroup_path[DV_CGROUP_PATH_MAX];
+    char oom_path[DV_CGROUP_FILE_MAX];
     dv_oci_place_join(pid_file, w->place.run, "pid");
     dv_oci_place_join(runtime_log, w->place.run, "runtime.log");
     struct dv_launch what = {
@@ -268,8 +272,12 @@ launch(struct work *w, int timeout_ms, struct dv_runtime_created *ret, struct dv
         .timeout_ms = timeout_ms,
     };
     int r = log_of(w, &what.log, err);
+    if (r == 0)
+        r = dv_cgroup_path(driver->cgroup_parent, w->record->id, cgroup_path, err);
     if (r < 0)
         return r;
+    if (dv_cgroup_oom_path(driver->cgroup, cgroup_path, oom_path))
+        what.oom_path = oom_path;
     const char *const arguments[] = {
         "create", "--bundle", w->place.bundle, "--pid-file", pid_file, w->record->id, NULL};
     struct dv_oci_call call = {driver->launcher, &driver->result, driver->runtime, driver->root,

@@ -269,7 +269,6 @@ int dv_oci_new(const struct dv_oci_options *options,
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a container driver");
     driver->base.ops = &ops;
     driver->clock = options->clock;
-    driver->pids_limit = options->pids_limit;
     driver->capabilities = dv_oci_capabilities_available();
     snprintf(driver->home_dir, sizeof(driver->home_dir), "%s", options->home_dir);
     snprintf(driver->run_dir, sizeof(driver->run_dir), "%s", options->run_dir);
@@ -285,6 +284,7 @@ int dv_oci_new(const struct dv_oci_options *options,
         free(driver);
         return r;
     }
+    driver->pids_limit = dv_cgroup_mount_of(driver->cgroup, "pids") ? options->pids_limit : 0;
     driver->launcher = dv_steal(launcher);
     *ret = &driver->base;
     return 0;

@@ -4,6 +4,7 @@
 #include "base/durable.h"
 #include "base/str.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/cgroup/memory.h"
 #include "runtime/oci/call.h"
 #include "runtime/oci/capability.h"
 #include "runtime/oci/place.h"
@@ -37,8 +38,8 @@ static bool find_program(const char *name, char path[PATH_MAX])
 static int write_spec(const char *folder,
                       const char *id,
                       const char *target,
+                      const struct dv_cgroup *cgroup,
                       const char *cgroup_path,
-                      bool is_cgroup_v2,
                       struct dv_error *err)
 {
     char name[] = "probe";
@@ -58,9 +59,10 @@ static int write_spec(const char *folder,
         .rootfs = target,
         .cgroup_path = cgroup_path,
         .capabilities = dv_oci_capabilities_available(),
-        .is_cgroup_v2 = is_cgroup_v2,
+        .is_cgroup_v2 = dv_cgroup_layout(cgroup) == DV_CGROUP_V2,
         .with_seccomp = dv_oci_seccomp_is_known(),
-        .pids_limit = PIDS_LIMIT,
+        .pids_limit = dv_cgroup_mount_of(cgroup, "pids") ? PIDS_LIMIT : 0,
+        .with_oom_group = dv_cgroup_has_oom_group(cgroup),
     };
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_OCI_SPEC_BYTES_MAX);
     int r = dv_oci_spec_write(&input, &text, err);
@@ -85,10 +87,40 @@ static int make_folders(const char *folder, struct dv_error *err)
     return fd < 0 ? dv_error_sys(err, DV_ERR_IO, errno, "create '%s'", path) : 0;
 }
 
+/* The limits that the kernel takes for the group that the runtime has made. */
+static unsigned missing_limits(const struct dv_cgroup *cgroup, const char *cgroup_path)
+{
+    struct dv_cgroup_memory_support found = dv_cgroup_memory_support(cgroup, cgroup_path);
+    return (found.limit ? 0U : DV_OCI_NO_MEMORY) |
+           (found.reservation ? 0U : DV_OCI_NO_RESERVATION) | (found.swap ? 0U : DV_OCI_NO_SWAP);
+}
+
+struct dv_limit_refusals dv_oci_limit_refusals(unsigned missing)
+{
+    static const char no_memory[] =
+        "control groups do not count memory here; boot the kernel with cgroup_enable=memory";
+    bool has_none = missing & DV_OCI_NO_MEMORY;
+    return (struct dv_limit_refusals){
+        .memory = has_none ? no_memory : NULL,
+        .reservation = has_none ? no_memory
+                       : missing & DV_OCI_NO_RESERVATION
+                           ? "this kernel has no soft limit of memory; "
+                             "leave it out"
+                           : NULL,
+        .swap = has_none                   ? no_memory
+                : missing & DV_OCI_NO_SWAP ? "this kernel does not count swap; boot it with "
+                                             "swapaccount=1, or leave it out"
+                                           : NULL,
+    };
+}
+
 static int run_one(struct dv_oci_call *call,
                    const char *folder,
                    const char *target,
                    const char *id,
+                   const struct dv_cgroup *cgroup,
+                   const char *cgroup_path,
+                   unsigned *ret_missing,
                    struct dv_error *err)
 {
     static const char *const lower[] = {"rootfs", NULL};
@@ -108,6 +140,8 @@ static int run_one(struct dv_oci_call *call,
     const char *const delete_arguments[] = {"delete", "--force", id, NULL};
     struct dv_error ignored = DV_ERROR_INIT;
     int r = dv_oci_call_runtime(call, &create, create_arguments, err);
+    if (r == 0)
+        *ret_missing = missing_limits(cgroup, cgroup_path);
     int d = dv_oci_call_runtime(call, &delete, delete_arguments, r < 0 ? &ignored : err);
     return r < 0 ? r : d;
 }
@@ -117,6 +151,7 @@ static int try_one(const char *path,
                    const char *cgroup_parent,
                    struct dv_launcher *launcher,
                    struct dv_launch_result *result,
+                   unsigned *ret_missing,
                    struct dv_error *err)
 {
     char folder[PATH_MAX];
@@ -138,10 +173,9 @@ static int try_one(const char *path,
         return r;
     r = make_folders(folder, err);
     if (r == 0)
-        r = write_spec(folder, id, target, cgroup_path, dv_cgroup_layout(cgroup) == DV_CGROUP_V2,
-                       err);
+        r = write_spec(folder, id, target, cgroup, cgroup_path, err);
     if (r == 0)
-        r = run_one(&call, folder, target, id, err);
+        r = run_one(&call, folder, target, id, cgroup, cgroup_path, ret_missing, err);
     /* What a runtime leaves after a failed create goes too. */
     (void)!dv_cgroup_kill(cgroup, cgroup_path, 1000, NULL);
     (void)!dv_cgroup_remove(cgroup, cgroup_path, NULL);
@@ -220,7 +254,7 @@ int dv_oci_probe(const char *wanted,
         if (path[0] != '/' && !find_program(*candidates, path))
             r = dv_error_set(&why, DV_ERR_UNAVAILABLE, "not installed");
         else
-            r = try_one(path, run_dir, cgroup_parent, launcher, result, &why);
+            r = try_one(path, run_dir, cgroup_parent, launcher, result, &ret->missing, &why);
         if (r == 0) {
             snprintf(ret->path, sizeof(ret->path), "%s", path);
             char version[64];

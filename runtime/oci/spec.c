@@ -6,6 +6,7 @@
 #include "runtime/oci/process.h"
 #include "runtime/oci/seccomp.h"
 #include "runtime/oci/spec_mounts.h"
+#include "spec/resources.h"
 
 #include "json/json.h"
 #include <stddef.h>
@@ -201,46 +202,50 @@ static void write_devices(struct dv_json_writer *w, const struct dv_oci_devices 
     dv_jw_array_end(w);
 }
 
-static int
-write_size(struct dv_json_writer *w, const char *key, const char *text, struct dv_error *err)
+static void write_memory(struct dv_json_writer *w, const struct dv_memory_limits *limits)
 {
-    if (!text || !text[0])
-        return 0;
-    int64_t bytes = -1;
-    if (strcmp(text, "-1") != 0) {
-        int r = dv_str_to_size(dv_str_of(text), &bytes, err);
-        if (r < 0) {
-            (void)dv_error_prefix(err, "resources: ");
-            return r;
-        }
-    }
-    dv_jw_member_i64(w, key, bytes);
-    return 0;
+    const struct {
+        const char *key;
+        int64_t bytes;
+    } rows[] = {
+        {"limit", limits->memory},
+        {"reservation", limits->reservation},
+        {"swap", limits->swap},
+    };
+    dv_jw_key(w, "memory");
+    dv_jw_object(w);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].bytes != DV_UNLIMITED)
+            dv_jw_member_i64(w, rows[i].key, rows[i].bytes);
+    dv_jw_object_end(w);
 }
 
+/* A new group has no limits: only those there are get written, so that a kernel without one of them
+ * is asked for nothing. */
 static int
 write_resources(struct dv_json_writer *w, const struct dv_oci_spec_input *in, struct dv_error *err)
 {
-    const struct dv_resources *limits = in->record->spec->resources;
+    struct dv_memory_limits limits;
+    int r = dv_resources_bytes(in->record->spec->resources, &limits, err);
+    if (r < 0)
+        return r;
     dv_jw_key(w, "resources");
     dv_jw_object(w);
     write_device_rules(w, in);
-    if (limits) {
-        dv_jw_key(w, "memory");
-        dv_jw_object(w);
-        int r = write_size(w, "limit", limits->memory, err);
-        if (r == 0)
-            r = write_size(w, "reservation", limits->memory_reservation, err);
-        if (r == 0)
-            r = write_size(w, "swap", limits->memory_swap, err);
-        if (r < 0)
-            return r;
-        dv_jw_object_end(w);
-    }
+    if (limits.memory != DV_UNLIMITED || limits.reservation != DV_UNLIMITED ||
+        limits.swap != DV_UNLIMITED)
+        write_memory(w, &limits);
     if (in->pids_limit > 0) {
         dv_jw_key(w, "pids");
         dv_jw_object(w);
         dv_jw_member_i64(w, "limit", in->pids_limit);
+        dv_jw_object_end(w);
+    }
+    /* Half a container helps nobody: the kernel then ends it as a whole. */
+    if (in->with_oom_group) {
+        dv_jw_key(w, "unified");
+        dv_jw_object(w);
+        dv_jw_member_text(w, "memory.oom.group", "1");
         dv_jw_object_end(w);
     }
     dv_jw_object_end(w);

@@ -30,6 +30,7 @@ struct dv_oci_spec_input {
     bool with_seccomp;       /* the kernel has filters; a privileged container gets none anyway */
     uint64_t capabilities;   /* that there are to give */
     int64_t pids_limit;      /* 0: none */
+    bool with_oom_group;     /* the kernel (v2 only) can end all of its processes at once */
 };
 
 /* INVALID names what of the description or image is wrong. */

@@ -175,3 +175,17 @@ Test(oci_probe, launcher_that_is_away_is_not_the_fault_of_a_runtime)
     cr_expect_str_eq(told.err.text, "the monitor is away: Connection refused");
     told_done(&told);
 }
+
+Test(oci_probe, limits_that_are_missing_are_refused_with_the_remedy)
+{
+    struct dv_limit_refusals none = dv_oci_limit_refusals(0);
+    cr_expect(!none.memory && !none.reservation && !none.swap);
+    struct dv_limit_refusals swap = dv_oci_limit_refusals(DV_OCI_NO_SWAP);
+    cr_expect(!swap.memory && !swap.reservation);
+    cr_assert_not_null(swap.swap);
+    cr_expect_not_null(strstr(swap.swap, "swapaccount=1"));
+    struct dv_limit_refusals all =
+        dv_oci_limit_refusals(DV_OCI_NO_MEMORY | DV_OCI_NO_RESERVATION | DV_OCI_NO_SWAP);
+    cr_assert(all.memory && all.reservation && all.swap);
+    cr_expect_not_null(strstr(all.reservation, "cgroup_enable=memory"));
+}
