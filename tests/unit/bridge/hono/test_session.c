@@ -313,6 +313,7 @@ Test(hono_session, drops_live_messages_while_older_ones_are_on_their_way, .timeo
     /* Acknowledgements come in order. */
     change_twin(1);
     dv_test_session_expect(&session, DV_BRIDGE_SENT);
+    expect_message("e/t1/" GW1, "/features/F");
     err = DV_ERROR_INIT;
     cr_assert_eq(session.bridge->ops->outbox(session.bridge, &data, &err), 0, "%s", err.text);
     expect_message("e/t1/" GW1, "\"n\":2");
