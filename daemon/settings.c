@@ -18,6 +18,7 @@ void daemon_settings(const struct dv_config *c, struct dv_actor_settings *ret)
         .restart_first_ms = c->restart_first_ns / NS_PER_MS,
         .restart_max_ms = c->restart_max_ns / NS_PER_MS,
         .restart_stable_ms = c->restart_stable_ns / NS_PER_MS,
+        .launches_max = (unsigned)c->launches_max,
         .unpack_timeout_ms = c->unpack_ns / NS_PER_MS,
         .repeat_window_ms = c->repeat_window_ns / NS_PER_MS,
         .checkpoint_ms = c->checkpoint_ns / NS_PER_MS,

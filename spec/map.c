@@ -101,6 +101,8 @@ static const struct spec_row record_rows[] = {
     {"layers", NULL, "davit.layers", SPEC_PLAIN},
     {"image_id", NULL, "davit.image_id", SPEC_PLAIN},
     {"start_pending", NULL, "davit.start_pending", SPEC_PLAIN},
+    {"restart_wait_ms", NULL, "davit.restart_wait_ms", SPEC_PLAIN},
+    {"restart_due_ns", NULL, "davit.restart_due_ns", SPEC_PLAIN},
 };
 
 #define MAP(schema, rows)                                                                          \

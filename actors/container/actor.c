@@ -103,6 +103,10 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     int r = container_adopt_record(c, args->record, err);
     if (r < 0)
         return r;
+    if (!c->same_boot) {
+        c->record->restart_due_ns = 0; /* of a clock that begins anew */
+        c->record->restart_wait_ms = 0;
+    }
     if (!args->is_new)
         container_note_last_end(c);
     struct task *task = task_new(args->is_new ? container_create : container_restore);

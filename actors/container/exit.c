@@ -8,17 +8,22 @@
 
 #define NS_PER_MS     1000000
 #define LOOK_AGAIN_MS 5000
+#define TURN_AGAIN_MS 1000
+#define TURN_MS       (24LL * 3600 * 1000)
 
 void container_cancel_restart(struct container *c)
 {
-    (void)container_drop_automatic(c);
+    if (container_drop_automatic(c))
+        container_give_turn_back(c);
     dv_timer_cancel(c->cell, c->restart_timer);
     c->restart_timer = 0;
+    c->is_turn_wanted = false;
+    c->record->restart_due_ns = 0;
 }
 
 bool container_restart_is_pending(const struct container *c)
 {
-    return c->restart_timer || container_has_automatic(c);
+    return c->restart_timer || c->is_turn_wanted || container_has_automatic(c);
 }
 
 static void on_restart_due(struct dv_cell *cell, void *ctx)
@@ -26,7 +31,62 @@ static void on_restart_due(struct dv_cell *cell, void *ctx)
     (void)ctx;
     struct container *c = dv_cell_state(cell);
     c->restart_timer = 0;
+    container_ask_turn(c);
+}
+
+static void on_turn(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    if (dv_cell_is_ending(cell))
+        return;
+    (void)ctx;
+    struct container *c = dv_cell_state(cell);
+    c->is_turn_asked = false;
+    if (outcome->error && !c->is_turn_wanted)
+        return;
+    if (outcome->error) {
+        dv_log(DV_LOG_WARN, "container '%s': its restart waits: %s", c->name, outcome->error->text);
+        c->is_turn_wanted = false;
+        c->restart_timer = dv_timer_set(cell, TURN_AGAIN_MS, on_restart_due, NULL);
+        return;
+    }
+    c->has_turn = true;
+    if (!c->is_turn_wanted) {
+        container_give_turn_back(c);
+        return;
+    }
+    c->is_turn_wanted = false;
     container_submit_internal(c, container_start, true);
+}
+
+void container_ask_turn(struct container *c)
+{
+    c->is_turn_wanted = true;
+    if (c->is_turn_asked)
+        return;
+    c->is_turn_asked = true;
+    struct dv_container_launch_cmd body = {.id = c->record->id};
+    dv_ask(c->cell, DV_ADDRESS_ROSTER, DV_KIND_container_launch_cmd, &body, TURN_MS, on_turn, NULL);
+}
+
+void container_give_turn_back(struct container *c)
+{
+    if (!c->has_turn)
+        return;
+    c->has_turn = false;
+    struct dv_container_launched body = {.id = c->record->id};
+    dv_post(c->cell, DV_ADDRESS_ROSTER, DV_KIND_container_launched, &body);
+}
+
+void container_resume_restart(struct container *c)
+{
+    int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
+    int64_t left_ms = (c->record->restart_due_ns - now_ns) / NS_PER_MS;
+    if (left_ms > c->record->restart_wait_ms)
+        left_ms = c->record->restart_wait_ms;
+    if (left_ms <= 0)
+        container_ask_turn(c);
+    else
+        c->restart_timer = dv_timer_set(c->cell, left_ms, on_restart_due, NULL);
 }
 
 struct dv_restart_limits container_restart_limits(const struct container *c)
@@ -46,15 +106,16 @@ void container_consider_restart(struct container *c, bool is_failed_start)
         .exit_code = c->record->state->exit_code,
         .ran_ms = is_failed_start ? -1 : c->ran_ms,
         .restart_count = c->record->restart_count,
-        .previous_ms = c->restart_wait_ms,
+        .previous_ms = c->record->restart_wait_ms,
         .manually_stopped = c->record->manually_stopped,
         .is_failed_start = is_failed_start,
     };
     int64_t wait_ms;
     if (!dv_restart_decide(c->record->spec->restart_policy, &limits, &end, &wait_ms))
         return;
-    c->restart_wait_ms = wait_ms;
-    c->restart_due_ns = now_ns + wait_ms * NS_PER_MS;
+    c->record->restart_wait_ms = wait_ms;
+    wait_ms = dv_restart_spread(wait_ms, dv_cell_random(c->cell));
+    c->record->restart_due_ns = now_ns + wait_ms * NS_PER_MS;
     c->restart_timer = dv_timer_set(c->cell, wait_ms, on_restart_due, NULL);
 }
 
@@ -65,8 +126,10 @@ static void self_exit(struct container *c, const struct dv_container_exited *exi
     container_consider_restart(c, false);
     char note[96] = "";
     if (c->restart_timer)
-        snprintf(note, sizeof(note), "restart %lld in %lld ms",
-                 (long long)c->record->restart_count + 1, (long long)c->restart_wait_ms);
+        snprintf(
+            note, sizeof(note), "restart %lld in %lld ms", (long long)c->record->restart_count + 1,
+            (long long)(c->record->restart_due_ns - dv_clock_monotonic_ns(dv_cell_clock(c->cell))) /
+                NS_PER_MS);
     container_publish(c, DV_CHANGE_STATE, note[0] ? note : NULL);
     /* Before a restart that comes at once: tasks run in order. */
     container_submit_internal(c, container_release, false);

@@ -62,8 +62,10 @@ struct container {
     struct dv_request *early_request; /* who waits until it is durable; NULL: nobody */
 
     uint64_t restart_timer; /* 0: no restart pending */
-    int64_t restart_due_ns;
-    int64_t restart_wait_ms; /* the wait before the current run */
+    bool is_turn_wanted;    /* the restart is due and waits for its turn */
+    bool is_turn_asked;     /* the roster has not answered */
+    bool has_turn;
+    bool is_boot_start; /* the next start by policy is the first of this boot */
     uint64_t stop_timer;
     int64_t stop_due_ns; /* when it fires */
     uint64_t look_timer;
@@ -136,7 +138,13 @@ void container_settle_early_exit(struct container *c);
 void container_consider_restart(struct container *c, bool is_failed_start);
 struct dv_restart_limits container_restart_limits(const struct container *c);
 void container_cancel_restart(struct container *c);
-/* Armed, or due and waiting behind the current task. */
+/* Starts it by policy as soon as it is its turn. */
+void container_ask_turn(struct container *c);
+/* The start by policy is over, or does not happen. */
+void container_give_turn_back(struct container *c);
+/* After a start of the daemon: the restart that was pending goes on waiting. */
+void container_resume_restart(struct container *c);
+/* Armed, or due and waiting for its turn or behind the current task. */
 bool container_restart_is_pending(const struct container *c);
 /* why.c */
 dv_handler_fn container_on_why_query;

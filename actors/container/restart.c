@@ -40,6 +40,11 @@ bool dv_restart_decide(const struct dv_restart_policy *policy,
     return true;
 }
 
+int64_t dv_restart_spread(int64_t wait_ms, uint64_t random)
+{
+    return wait_ms - wait_ms / 5 * (int64_t)(random % 1024) / 1023;
+}
+
 enum dv_rest_reason dv_restart_rest(const struct dv_container_record *record)
 {
     const struct dv_restart_policy *policy = record->spec->restart_policy;

@@ -32,6 +32,9 @@ bool dv_restart_decide(const struct dv_restart_policy *policy,
                        const struct dv_restart_end *end,
                        int64_t *ret_wait_ms);
 
+/* Containers that ended together do not come back together: a wait up to a fifth shorter. */
+int64_t dv_restart_spread(int64_t wait_ms, uint64_t random);
+
 /* Why a container that is down, and waits for no restart, stays down; NONE: nothing keeps it. */
 enum dv_rest_reason dv_restart_rest(const struct dv_container_record *record);
 

@@ -44,10 +44,15 @@ static void go_on(struct container *c)
         return;
     } else if (c->record->start_pending) {
         container_submit_internal(c, container_start, false);
-    } else if (!c->restart_timer && dv_restart_at_boot(c->record, !c->same_boot)) {
-        c->restart_wait_ms = 0;
+    } else if (c->restart_timer) {
+        return;
+    } else if (c->record->restart_due_ns) {
+        container_resume_restart(c);
+    } else if (dv_restart_at_boot(c->record, !c->same_boot)) {
+        c->record->restart_wait_ms = 0;
         c->record->manually_stopped = false;
-        container_submit_internal(c, container_start, true);
+        c->is_boot_start = !c->same_boot;
+        container_ask_turn(c);
     }
 }
 
@@ -112,6 +117,7 @@ static void take_running(struct container *c, const struct dv_runtime_state *see
     container_set_error(c, NULL);
     c->record->started_before = true;
     c->record->start_pending = false;
+    c->record->restart_due_ns = 0;
     watch(c, seen->start_ticks);
 }
 

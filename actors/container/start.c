@@ -198,14 +198,17 @@ void container_start(struct container *c, struct task *task)
         return;
     }
     container_cancel_restart(c);
-    if (task->is_automatic) {
+    if (task->is_automatic && c->is_boot_start) {
+        c->record->restart_count = 0;
+    } else if (task->is_automatic) {
         c->record->restart_count++;
     } else {
         c->record->restart_count = 0;
-        c->restart_wait_ms = 0;
+        c->record->restart_wait_ms = 0;
         dv_ends_begin(&c->ends);
         c->record->manually_stopped = false;
     }
+    c->is_boot_start = false;
     c->has_early_exit = false;
     /* A create has been asked this already; a record from elsewhere has not. */
     if (dv_spec_check_support(c->record, &err) < 0)

@@ -63,10 +63,18 @@ void container_submit_internal(struct container *c, task_fn *run, bool is_automa
     append(c, task);
 }
 
+/* A create with start is marked in the same way, but somebody waits for it. */
+static bool is_restart(const struct task *task)
+{
+    return task->is_automatic && task->run == container_start;
+}
+
 static void finish(struct container *c)
 {
     struct task *task = c->current;
     c->current = NULL;
+    if (is_restart(task))
+        container_give_turn_back(c);
     task_free(task);
     if (c->is_gone)
         dv_cell_end(c->cell);
@@ -92,12 +100,6 @@ void task_failed(struct container *c, const struct dv_error *error)
     else
         dv_log(DV_LOG_WARN, "container '%s': %s", c->name, error->text);
     finish(c);
-}
-
-/* A create with start is marked in the same way, but somebody waits for it. */
-static bool is_restart(const struct task *task)
-{
-    return task->is_automatic && task->run == container_start;
 }
 
 bool container_has_automatic(const struct container *c)

@@ -75,7 +75,7 @@ static void describe_next(const struct container *c, struct dv_container_why *wh
         .exit_code = 1,
         .ran_ms = c->run_started_ns ? (now_ns - c->run_started_ns) / NS_PER_MS : -1,
         .restart_count = c->record->restart_count,
-        .previous_ms = c->restart_wait_ms,
+        .previous_ms = c->record->restart_wait_ms,
     };
     int64_t wait_ms;
     if (dv_restart_decide(c->record->spec->restart_policy, &limits, &end, &wait_ms))
@@ -119,7 +119,7 @@ int container_on_why_query(struct dv_cell *cell,
         describe_next(c, &why);
     else if (container_restart_is_pending(c))
         why.restart_in_ms =
-            (struct dv_maybe){true, c->restart_timer ? ms_until(c, c->restart_due_ns) : 0};
+            (struct dv_maybe){true, c->restart_timer ? ms_until(c, record->restart_due_ns) : 0};
     else if (!c->current || c->current->run != container_start)
         why.rest = dv_restart_rest(record);
     struct dv_container_record at_boot = *record;

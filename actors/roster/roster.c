@@ -3,6 +3,7 @@
 
 #include "actors/addresses.h"
 #include "actors/env.h"
+#include "actors/roster/launches.h"
 #include "actors/roster/table.h"
 #include "base/log.h"
 #include "messages/codec.h"
@@ -26,6 +27,7 @@ struct state {
     struct dv_cell *cell;
     const struct dv_actor_env *env;
     struct dv_roster_table *table;
+    struct dv_launches *launches;
     struct interrupted *interrupted;
     size_t interrupted_count;
     size_t restoring;  /* cells asked for and not heard of */
@@ -39,6 +41,8 @@ struct state {
 static dv_handler_fn on_create;
 static dv_handler_fn on_name;
 static dv_handler_fn on_list;
+static dv_handler_fn on_launch;
+static dv_handler_fn on_launched;
 static dv_handler_fn on_event;
 static dv_handler_fn on_missed;
 
@@ -46,6 +50,8 @@ static const struct dv_handler handlers[] = {
     {DV_KIND_container_create_cmd, on_create},
     {DV_KIND_container_name_cmd, on_name},
     {DV_KIND_container_list_query, on_list},
+    {DV_KIND_container_launch_cmd, on_launch},
+    {DV_KIND_container_launched, on_launched},
     {DV_KIND_container_event, on_event},
     {DV_KIND_missed, on_missed},
 };
@@ -293,6 +299,59 @@ on_create(struct dv_cell *cell, const void *body, struct dv_request **request, s
     return 0;
 }
 
+/* -- turns ---------------------------------------------------------------------------------- */
+
+static void next_launches(struct state *s)
+{
+    struct dv_request *request;
+    while ((request = dv_launches_next(s->launches)))
+        dv_answer_done(s->cell, &request);
+}
+
+static void forget_launch(struct state *s, const char *id)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    struct dv_request *request = dv_launches_forget(s->launches, id);
+    if (request) {
+        dv_error_set(&err, DV_ERR_NOT_FOUND, "container '%s' is gone", id);
+        dv_answer_error(s->cell, &request, &err);
+    }
+    next_launches(s);
+}
+
+static int
+on_launch(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    struct state *s = dv_cell_state(cell);
+    const struct dv_container_launch_cmd *command = body;
+    if (!*request)
+        return 0;
+    if (dv_launches_take(s->launches, command->id)) {
+        dv_answer_done(cell, request);
+        return 0;
+    }
+    int r = dv_launches_wait(s->launches, command->id, *request, err);
+    if (r == 0)
+        *request = NULL;
+    return r;
+}
+
+static int on_launched(struct dv_cell *cell,
+                       const void *body,
+                       struct dv_request **request,
+                       struct dv_error *err)
+{
+    (void)request;
+    (void)err;
+    struct state *s = dv_cell_state(cell);
+    const struct dv_container_launched *launched = body;
+    dv_launches_give_back(s->launches, launched->id);
+    next_launches(s);
+    return 0;
+}
+
+/* -- names ---------------------------------------------------------------------------------- */
+
 static int
 on_name(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
 {
@@ -300,6 +359,7 @@ on_name(struct dv_cell *cell, const void *body, struct dv_request **request, str
     const struct dv_container_name_cmd *command = body;
     if (!command->name) {
         dv_roster_table_remove(s->table, command->id);
+        forget_launch(s, command->id);
     } else {
         int r = dv_roster_table_rename(s->table, command->id, command->name, err);
         if (r < 0)
@@ -320,6 +380,7 @@ on_event(struct dv_cell *cell, const void *body, struct dv_request **request, st
     const struct dv_container_event *event = body;
     if (event->change == DV_CHANGE_REMOVED) {
         dv_roster_table_remove(s->table, event->record->id);
+        forget_launch(s, event->record->id);
         return 0;
     }
     DV_AUTO_IN_PLACE(dv_buf) buf = DV_BUF_INIT(DV_MESSAGE_BYTES_MAX);
@@ -449,7 +510,8 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     s->cell = cell;
     s->env = dv_cell_env(cell);
     s->table = dv_roster_table_new();
-    if (!s->table)
+    s->launches = dv_launches_new(s->env->settings->launches_max);
+    if (!s->table || !s->launches)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the roster");
     dv_subscribe(cell, DV_KIND_container_event);
     load(s);
@@ -462,6 +524,7 @@ static void stop_cell(struct dv_cell *cell)
     for (size_t i = 0; i < s->query_count; i++)
         free(s->query_names[i]);
     free(s->interrupted);
+    dv_launches_free(s->launches);
     dv_roster_table_free(s->table);
 }
 

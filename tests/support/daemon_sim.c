@@ -91,6 +91,7 @@ struct daemon_sim *daemon_sim_new(uint64_t seed)
         .restart_first_ms = 1000,
         .restart_max_ms = 30000,
         .restart_stable_ms = 10000,
+        .launches_max = 2,
         .unpack_timeout_ms = 60000,
         .repeat_window_ms = 600000,
         .checkpoint_ms = 5000,

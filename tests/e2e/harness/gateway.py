@@ -92,6 +92,11 @@ class Gateway:
                                 capture_output=True, text=True, timeout=30)
         return result.returncode, result.stdout + result.stderr
 
+    def why(self, name):
+        """What davit why says of a container; empty while the daemon cannot be asked."""
+        code, text = self.command("--json", "why", name)
+        return json.loads(text) if code == 0 else {}
+
     def log_records(self, container):
         """The json-file log of a container, with its rotated files, oldest first."""
         folder = self.home / "containers" / container

@@ -116,6 +116,14 @@ def mount_points():
     return [line.split()[4] for line in lines]
 
 
+def unmount_below(directory):
+    """As a boot of the machine would."""
+    for point in reversed(mount_points()):
+        name = point.encode().decode("unicode_escape")
+        if name.startswith(f"{directory}/"):
+            _libc.umount2(name.encode(), _MNT_DETACH)
+
+
 def links():
     result = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True)
     return [line.split(":")[1].strip().split("@")[0] for line in result.stdout.splitlines()]

@@ -122,3 +122,15 @@ Test(restart, what_stays_down_says_why)
         cr_expect_eq(dv_restart_rest(&record), table[i].rest, "row %zu", i);
     }
 }
+
+Test(restart, a_wait_is_spread_by_at_most_a_fifth_and_never_longer)
+{
+    bool is_spread = false;
+    for (uint64_t random = 0; random < 5000; random += 7) {
+        int64_t wait = dv_restart_spread(60000, random);
+        cr_assert(wait >= 48000 && wait <= 60000, "%lld", (long long)wait);
+        is_spread |= wait < 50000;
+    }
+    cr_assert(is_spread);
+    cr_assert_eq(dv_restart_spread(1, UINT64_MAX), 1);
+}
