@@ -7,9 +7,11 @@
  */
 #include "base/clock.h"
 #include "base/error.h"
+#include "messages/messages.h"
 #include "runtime/exits.h"
 #include "runtime/launcher.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* One connection, one launch at a time; launch() blocks. Without a monitor launch() fails with
@@ -24,8 +26,24 @@ struct dv_monitor_exits_options {
 };
 
 /* Nothing blocks. Per watched container it holds a pidfd, which sees the end also while the monitor
- * is away, and the reading ends of its FIFOs, so that a dead monitor costs no byte of output. */
+ * is away, and the reading ends of its FIFOs or its terminal, so that a dead monitor costs no byte
+ * of output and hangs nobody up. */
 __attribute__((warn_unused_result)) int
 dv_monitor_exits_new(const struct dv_monitor_exits_options *options,
                      struct dv_exit_source **ret,
                      struct dv_error *err);
+
+/* Connections for the streams of a container, and of one more process in it: the monitor's answer
+ * (monitor_attached or failure) is for whoever gets the descriptor, who can do nothing else with
+ * it. Any thread; nothing blocks, and the descriptor is non-blocking. `waits`: also for a container
+ * that does not run yet. */
+__attribute__((warn_unused_result)) int dv_monitor_attach(const char *socket_path,
+                                                          const char *container_id,
+                                                          bool waits,
+                                                          int *ret_fd,
+                                                          struct dv_error *err);
+__attribute__((warn_unused_result)) int dv_monitor_exec(const char *socket_path,
+                                                        const char *container_id,
+                                                        const struct dv_monitor_launch *launch,
+                                                        int *ret_fd,
+                                                        struct dv_error *err);

@@ -11,6 +11,7 @@
 #include "base/spawn.h"
 #include "messages/codec.h"
 #include "monitor/client.h"
+#include "monitor/client_console.h"
 #include "monitor/connect.h"
 #include "monitor/oom.h"
 #include "monitor/protocol.h"
@@ -56,6 +57,7 @@ struct source {
     int64_t reconnect_ns;
     struct watched *buckets[BUCKETS];
     struct watched *ended; /* seen through the pidfd, wait for a code */
+    struct mon_console *consoles;
     struct {
         pid_t pid;
         uint64_t id_hash;
@@ -214,10 +216,14 @@ static void connect_if_due(struct source *s)
     if (s->fd >= 0 || now_ns(s) < s->reconnect_ns)
         return;
     s->reconnect_ns = now_ns(s) + RECONNECT_NS;
-    if (mon_connect(s->socket_path, DV_MONITOR_ROLE_EVENTS, &s->fd, &err) < 0) {
+    int version = 0;
+    if (mon_connect(s->socket_path, DV_MONITOR_ROLE_EVENTS, &s->fd, &version, &err) < 0) {
         s->fd = -1;
         return;
     }
+    /* While the monitor can take no more, sending waits for some seconds. */
+    if (version >= MON_STREAMS_VERSION && mon_console_give(s->consoles, s->fd, &err) < 0)
+        dv_log(DV_LOG_ERROR, "terminals are not given to davit-monitor: %s", err.text);
     (void)fcntl(s->fd, F_SETFL, O_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN};
     (void)epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->fd, &event);
@@ -240,16 +246,23 @@ static int take_record(struct source *s, struct dv_arena *arena, struct dv_conta
     while (s->fd >= 0) {
         uint16_t kind;
         void *body;
-        int r = dv_monitor_receive(s->fd, arena, &kind, &body, &err);
+        int passed = -1;
+        int r = dv_monitor_receive_fd(s->fd, arena, &kind, &body, &passed, &err);
         if (r == 0)
             return 0;
         if (r < 0) {
             disconnect(s);
             return 0;
         }
+        if (kind == DV_KIND_monitor_console) {
+            mon_console_keep(&s->consoles, body, passed);
+            continue;
+        }
+        dv_close(&passed);
         if (kind != DV_KIND_container_exited)
             continue;
         const struct dv_container_exited *exit = body;
+        mon_console_drop(&s->consoles, exit->id, (pid_t)exit->pid);
         if (was_reported(s, exit->id, (pid_t)exit->pid)) {
             acknowledge(&s->base, exit);
             continue;
@@ -303,6 +316,7 @@ static int take_ended(struct source *s, struct dv_arena *arena, struct dv_contai
         };
         ret->is_oom_killed =
             (!ret->is_code_known || ret->exit_code != 0) && has_oom_kills(s, watched);
+        mon_console_drop(&s->consoles, watched->id, watched->pid);
         remember_reported(s, watched->id, watched->pid);
         unwatch(s, watched);
         return ret->id ? 1 : 0;
@@ -368,6 +382,7 @@ static void free_source(struct dv_exit_source *base)
             free_watched(watched);
         }
     }
+    mon_console_drop_all(&s->consoles);
     dv_close(&s->fd);
     dv_close(&s->epoll);
     free(s);

@@ -19,6 +19,7 @@
 struct launcher {
     struct dv_launcher base;
     int fd; /* -1: not connected */
+    int version;
     char socket_path[PATH_MAX];
     char mounts[PATH_MAX];
 };
@@ -61,7 +62,13 @@ static int send_request(struct launcher *l, const struct dv_launch *what, struct
         .runtime_log = (char *)what->runtime_log,
         .timeout_ms = what->timeout_ms,
         .oom_path = (char *)what->oom_path,
+        .console_path = (char *)what->stdio.console,
+        .takes_input = what->stdio.takes_input,
     };
+    if (what->stdio.console && l->version < MON_STREAMS_VERSION)
+        return dv_error_set(err, DV_ERR_UNSUPPORTED,
+                            "the running davit-monitor is older than davitd and knows no "
+                            "terminals; restart it, containers go on running");
     return dv_monitor_send(l->fd, &dv_schema_monitor_launch, &request, err);
 }
 
@@ -76,7 +83,7 @@ static int send_connected(struct launcher *l, const struct dv_launch *what, stru
             return 0;
         dv_close(&l->fd);
     }
-    int r = mon_connect(l->socket_path, DV_MONITOR_ROLE_REQUESTS, &l->fd, err);
+    int r = mon_connect(l->socket_path, DV_MONITOR_ROLE_REQUESTS, &l->fd, &l->version, err);
     return r < 0 ? r : send_request(l, what, err);
 }
 

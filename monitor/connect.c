@@ -15,12 +15,12 @@
 
 #define HELLO_TIMEOUT_S 5
 
-static int say_hello(int fd, enum dv_monitor_role role, struct dv_error *err)
+static int say_hello(int fd, enum dv_monitor_role role, int *ret_version, struct dv_error *err)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(64U << 10);
     struct dv_monitor_hello hello = {
         .version = DV_MONITOR_VERSION,
-        .oldest = DV_MONITOR_VERSION,
+        .oldest = DV_MONITOR_VERSION - 1,
         .role = role,
         .name = (char *)"davitd",
     };
@@ -38,13 +38,13 @@ static int say_hello(int fd, enum dv_monitor_role role, struct dv_error *err)
                             ((const struct dv_failure *)body)->text);
     if (r > 0 && kind != DV_KIND_monitor_welcome)
         return dv_error_set(err, DV_ERR_PROTOCOL, "davit-monitor says something else than welcome");
-    return r < 0 ? r : 0;
+    if (r < 0)
+        return r;
+    *ret_version = (int)((const struct dv_monitor_welcome *)body)->version;
+    return 0;
 }
 
-int mon_connect(const char *socket_path,
-                enum dv_monitor_role role,
-                int *ret_fd,
-                struct dv_error *err)
+static int open_socket(const char *socket_path, int flags, int *ret_fd, struct dv_error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timeval timeout = {.tv_sec = HELLO_TIMEOUT_S};
@@ -52,19 +52,49 @@ int mon_connect(const char *socket_path,
         return dv_error_set(err, DV_ERR_INVALID, "'%s' is longer than a socket's path may be",
                             socket_path);
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
-    dv_autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    dv_autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
     if (fd < 0)
         return dv_error_sys(err, DV_ERR_UNAVAILABLE, errno, "make a socket for davit-monitor");
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-        return dv_error_sys(err, DV_ERR_UNAVAILABLE, errno,
+        return dv_error_sys(err, flags && errno == EAGAIN ? DV_ERR_BUSY : DV_ERR_UNAVAILABLE, errno,
                             "connect to davit-monitor on '%s' (is it running?)", socket_path);
-    int r = say_hello(fd, role, err);
-    if (r < 0)
-        return r;
-    timeout.tv_sec = 0;
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     *ret_fd = dv_steal_fd(&fd);
     return 0;
+}
+
+int mon_connect(const char *socket_path,
+                enum dv_monitor_role role,
+                int *ret_fd,
+                int *ret_version,
+                struct dv_error *err)
+{
+    dv_autoclose int fd = -1;
+    int r = open_socket(socket_path, 0, &fd, err);
+    if (r == 0)
+        r = say_hello(fd, role, ret_version, err);
+    if (r < 0)
+        return r;
+    const struct timeval forever = {.tv_sec = 0};
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
+    *ret_fd = dv_steal_fd(&fd);
+    return 0;
+}
+
+int mon_connect_stream(const char *socket_path, int *ret_fd, struct dv_error *err)
+{
+    struct dv_monitor_hello hello = {
+        .version = DV_MONITOR_VERSION,
+        .oldest = MON_STREAMS_VERSION,
+        .role = DV_MONITOR_ROLE_STREAM,
+        .name = (char *)"stream",
+    };
+    dv_autoclose int fd = -1;
+    int r = open_socket(socket_path, SOCK_NONBLOCK, &fd, err);
+    if (r == 0)
+        r = dv_monitor_send(fd, &dv_schema_monitor_hello, &hello, err);
+    if (r == 0)
+        *ret_fd = dv_steal_fd(&fd);
+    return r;
 }

@@ -39,6 +39,7 @@ static struct mon_container **bucket_of(struct mon_containers *containers, pid_t
 static void free_container(struct mon_container *container)
 {
     dv_close(&container->pidfd);
+    dv_close(&container->console);
     free(container->oom_path);
     free(container);
 }
@@ -74,6 +75,15 @@ void mon_containers_forget(struct mon_containers *containers, struct mon_contain
     free_container(container);
 }
 
+struct mon_container *mon_containers_find_id(struct mon_containers *containers, const char *id)
+{
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct mon_container *c = containers->buckets[i]; c; c = c->next)
+            if (strcmp(c->id, id) == 0)
+                return c;
+    return NULL;
+}
+
 /* On a tmpfs: no sync, but never half a file under the final name. */
 static int write_file(const struct mon_containers *containers,
                       const struct dv_monitor_container *what,
@@ -105,6 +115,9 @@ int mon_containers_add(struct mon_containers *containers,
     container->pid = (pid_t)what->pid;
     container->start_ticks = what->start_ticks;
     container->pidfd = pidfd;
+    container->console = -1;
+    container->is_tty = what->is_tty;
+    container->takes_input = what->takes_input;
     /* Without it the end is told all the same. */
     container->oom_path = what->oom_path ? strdup(what->oom_path) : NULL;
     struct mon_container **bucket = bucket_of(containers, container->pid);
@@ -113,10 +126,10 @@ int mon_containers_add(struct mon_containers *containers,
     return write_file(containers, what, err);
 }
 
-static void load_one(const struct mon_containers *containers,
-                     const char *id,
-                     void (*fn)(void *ctx, const struct dv_monitor_container *what),
-                     void *ctx)
+void mon_containers_load_one(const struct mon_containers *containers,
+                             const char *id,
+                             void (*fn)(void *ctx, const struct dv_monitor_container *what),
+                             void *ctx)
 {
     char path[PATH_MAX];
     DV_AUTO_IN_PLACE(dv_buf) bytes = DV_BUF_INIT(FILE_BYTES);
@@ -143,7 +156,7 @@ void mon_containers_load(struct mon_containers *containers,
     const struct dirent *entry;
     while (dir && (entry = readdir(dir)) != NULL)
         if (entry->d_name[0] != '.')
-            load_one(containers, entry->d_name, fn, ctx);
+            mon_containers_load_one(containers, entry->d_name, fn, ctx);
 }
 
 void mon_containers_each(const struct mon_containers *containers,

@@ -18,6 +18,7 @@
 #define EVENTS               64
 #define ARENA_MAX            (2U << 20)
 #define CONTAINERS_PER_FRAME 400
+#define CONSOLE_VERSION      2
 
 /* -- clients -------------------------------------------------------------------------------- */
 
@@ -59,6 +60,7 @@ static void drop_dead(struct monitor *m)
         m->client_count--;
         mon_launch_forget_client(m, client);
         dv_close(&client->fd);
+        free(client->waits_for);
         free(client);
     }
 }
@@ -72,7 +74,7 @@ static void answer(struct mon_client *client, const struct dv_schema *schema, co
     }
 }
 
-static void refuse(struct mon_client *client, const struct dv_error *error)
+void mon_refuse(struct mon_client *client, const struct dv_error *error)
 {
     struct dv_failure failure = {
         .class = (int64_t)error->class, .sys = error->sys, .text = (char *)error->text};
@@ -88,7 +90,7 @@ take_hello(struct monitor *m, struct mon_client *client, const struct dv_monitor
         dv_error_set(&err, DV_ERR_PROTOCOL,
                      "davit-monitor speaks version %d, the client %lld to %lld", DV_MONITOR_VERSION,
                      (long long)hello->oldest, (long long)hello->version);
-        refuse(client, &err);
+        mon_refuse(client, &err);
         client->is_dead = true;
         return;
     }
@@ -96,6 +98,10 @@ take_hello(struct monitor *m, struct mon_client *client, const struct dv_monitor
     answer(client, &dv_schema_monitor_welcome, &welcome);
     client->has_said_hello = true;
     client->wants_exits = hello->role == DV_MONITOR_ROLE_EVENTS;
+    client->wants_consoles = client->wants_exits && version >= CONSOLE_VERSION;
+    client->is_stream = hello->role == DV_MONITOR_ROLE_STREAM;
+    if (client->wants_consoles)
+        mon_console_tell_all(m, client);
     mon_tell_exits(m);
 }
 
@@ -125,14 +131,37 @@ static void list_one(void *ctx, const struct mon_container *container)
     };
 }
 
+/* Once, and before the client has become a stranger's. */
 static void
-take_frame(struct monitor *m, struct mon_client *client, uint16_t kind, const void *body)
+take_stream_frame(struct monitor *m, struct mon_client *client, uint16_t kind, const void *body)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    bool is_busy = client->waits_for != NULL;
+    for (const struct mon_launch *launch = m->launches; launch; launch = launch->next)
+        is_busy |= launch->client == client;
+    if (!is_busy && kind == DV_KIND_monitor_attach) {
+        mon_stream_attach(m, client, body);
+    } else if (!is_busy && kind == DV_KIND_monitor_exec) {
+        mon_stream_exec(m, client, body);
+    } else {
+        dv_error_set(&err, DV_ERR_PROTOCOL, "a frame of kind %u is not expected now", kind);
+        mon_refuse(client, &err);
+        client->is_dead = true;
+    }
+}
+
+static void take_frame(
+    struct monitor *m, struct mon_client *client, uint16_t kind, const void *body, int *passed)
 {
     struct dv_error err = DV_ERROR_INIT;
     if (!client->has_said_hello && kind != DV_KIND_monitor_hello) {
         dv_error_set(&err, DV_ERR_PROTOCOL, "monitor_hello is expected first");
-        refuse(client, &err);
+        mon_refuse(client, &err);
         client->is_dead = true;
+        return;
+    }
+    if (client->is_stream) {
+        take_stream_frame(m, client, kind, body);
         return;
     }
     switch (kind) {
@@ -145,6 +174,9 @@ take_frame(struct monitor *m, struct mon_client *client, uint16_t kind, const vo
     case DV_KIND_monitor_acknowledge:
         mon_records_remove(m->records, ((const struct dv_monitor_acknowledge *)body)->record);
         break;
+    case DV_KIND_monitor_console:
+        mon_console_take(m, body, dv_steal_fd(passed));
+        break;
     case DV_KIND_monitor_query: {
         static struct listing listing;
         listing = (struct listing){.client = client};
@@ -154,7 +186,7 @@ take_frame(struct monitor *m, struct mon_client *client, uint16_t kind, const vo
     }
     default:
         dv_error_set(&err, DV_ERR_PROTOCOL, "a frame of kind %u is not for davit-monitor", kind);
-        refuse(client, &err);
+        mon_refuse(client, &err);
     }
 }
 
@@ -166,9 +198,10 @@ static void read_client(struct monitor *m, struct mon_client *client)
     void *body;
     if (!arena)
         return;
-    int r = dv_monitor_receive(client->fd, arena, &kind, &body, &err);
+    dv_autoclose int passed = -1;
+    int r = dv_monitor_receive_fd(client->fd, arena, &kind, &body, &passed, &err);
     if (r > 0) {
-        take_frame(m, client, kind, body);
+        take_frame(m, client, kind, body, &passed);
     } else if (r < 0) {
         if (r != -DV_ERR_UNAVAILABLE)
             dv_log(DV_LOG_WARN, "a client is dropped: %s", err.text);
@@ -199,6 +232,8 @@ static bool serve(struct monitor *m, const struct epoll_event *event)
         return read_signals(m);
     case MON_CLIENT: {
         struct mon_client *client = event->data.ptr;
+        if ((event->events & EPOLLOUT) && client->must_tell_consoles)
+            mon_console_tell_all(m, client);
         if (event->events & EPOLLOUT)
             mon_tell_exits(m);
         if (event->events & (EPOLLIN | EPOLLHUP | EPOLLERR))
@@ -207,6 +242,9 @@ static bool serve(struct monitor *m, const struct epoll_event *event)
     }
     case MON_LAUNCH_OUTPUT:
         mon_launch_output(m, event->data.ptr);
+        break;
+    case MON_LAUNCH_CONSOLE:
+        mon_console_event(m, ((struct mon_console_socket *)event->data.ptr)->launch);
         break;
     case MON_CONTAINER:
         mon_adopted_ended(m, event->data.ptr);

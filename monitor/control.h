@@ -26,6 +26,7 @@ enum mon_source {
     MON_SIGNALS,
     MON_CLIENT,
     MON_LAUNCH_OUTPUT,
+    MON_LAUNCH_CONSOLE,
     MON_CONTAINER, /* a pidfd of an adopted one */
 };
 
@@ -35,8 +36,21 @@ struct mon_client {
     int fd;
     bool has_said_hello;
     bool wants_exits;
+    bool wants_consoles; /* knows what they are */
+    bool must_tell_consoles;
+    bool is_stream; /* may be a stranger's: one request, then it goes to the log thread */
     bool is_dead;
-    int64_t told; /* newest exit record that was sent */
+    int64_t told;    /* newest exit record that was sent */
+    char *waits_for; /* container whose streams it wants as soon as there are any */
+};
+
+/* The socket over which a runtime passes a terminal. */
+struct mon_console_socket {
+    enum mon_source source;
+    bool is_connected;
+    struct mon_launch *launch;
+    int fd;       /* the listener, then the connection; -1: none, or done */
+    int terminal; /* what came over it, -1: nothing yet */
 };
 
 struct mon_launch {
@@ -47,6 +61,10 @@ struct mon_launch {
     /* Writing ends of the FIFOs: a program that fails before it opens them would otherwise never
      * let the log thread see an end. */
     int streams[2];
+    struct mon_console_socket console;
+    const char *exec_id; /* container in which this starts one more process, else NULL */
+    int exec_own[3];     /* this side of its streams: input, output, errors */
+    int exec_its[3];
     pid_t pid;  /* of davit-launch, which becomes the program */
     int output; /* its standard error, -1: closed */
     struct dv_buf text;
@@ -62,6 +80,13 @@ struct mon_stray {
     int status;
     int64_t wall_ns;
     uint64_t sequence; /* of the newest launch then */
+};
+
+/* A process that an exec started. */
+struct mon_exec {
+    struct mon_exec *next;
+    pid_t pid;
+    uint64_t sequence; /* of its launch */
 };
 
 struct mon_adopted {
@@ -84,6 +109,7 @@ struct monitor {
     uint64_t launch_sequence; /* of the newest */
     struct mon_stray strays[MON_STRAYS_MAX];
     unsigned stray_count;
+    struct mon_exec *execs;
     struct mon_containers *containers;
     struct mon_records *records;
     struct dv_log_thread *log;
@@ -103,12 +129,52 @@ bool mon_launch_ended(struct monitor *m, pid_t pid, int status);
 int mon_launch_check_time(struct monitor *m);
 void mon_launch_forget_client(struct monitor *m, const struct mon_client *client);
 
+/* Takes one of an exec, too; `exec_id` is NULL for all others. */
+void mon_launch_begin_in(struct monitor *m,
+                         struct mon_client *client,
+                         const struct dv_monitor_launch *what,
+                         const char *exec_id);
+void mon_refuse(struct mon_client *client, const struct dv_error *error);
+
+/* control_console.c */
+__attribute__((warn_unused_result)) int
+mon_console_listen(struct monitor *m, struct mon_launch *launch, struct dv_error *err);
+/* Takes what has come by now. */
+void mon_console_event(struct monitor *m, struct mon_launch *launch);
+void mon_console_close(struct monitor *m, struct mon_launch *launch);
+/* A container has its terminal: the log thread and davitd get theirs. */
+void mon_console_has(struct monitor *m,
+                     struct mon_container *container,
+                     int terminal,
+                     const struct dv_monitor_log *log);
+/* davitd gives one back. */
+void mon_console_take(struct monitor *m, const struct dv_monitor_console *what, int terminal);
+void mon_console_tell_all(struct monitor *m, struct mon_client *client);
+
+/* control_stream.c */
+void mon_stream_attach(struct monitor *m,
+                       struct mon_client *client,
+                       const struct dv_monitor_attach *what);
+/* There are streams of that container now: who waits for them gets them. */
+void mon_stream_begin(
+    struct monitor *m, const char *id, bool is_tty, bool takes_input, int terminal);
+void mon_stream_exec(struct monitor *m,
+                     struct mon_client *client,
+                     const struct dv_monitor_exec *what);
+__attribute__((warn_unused_result)) int mon_exec_open(struct mon_launch *launch,
+                                                      struct dv_error *err);
+void mon_exec_started(struct monitor *m, struct mon_launch *launch, pid_t pid);
+/* A child ended; false if no exec started it. */
+bool mon_exec_ended(struct monitor *m, pid_t pid, int status);
+
 /* control_exit.c */
 void mon_reap(struct monitor *m);
 void mon_exit_of_container(
     struct monitor *m, struct mon_container *container, int status, bool is_known, int64_t wall_ns);
 /* A create succeeded: the container may have ended already. */
 void mon_adopt_strays(struct monitor *m, struct mon_container *container);
+/* The end of a process that nobody knew when it ended; false if it has not. */
+bool mon_take_stray(struct monitor *m, pid_t pid, struct mon_stray *ret);
 /* A launch ended: what no running one can be about is dropped. */
 void mon_forget_strays(struct monitor *m);
 void mon_tell_exits(struct monitor *m);

@@ -25,6 +25,8 @@ void mon_tell_exits(struct monitor *m)
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
         if (!client->wants_exits || client->is_dead)
             continue;
+        if (client->must_tell_consoles)
+            event.events |= EPOLLOUT;
         while ((exit = mon_records_next(m->records, client->told)) != NULL) {
             int r = dv_monitor_send(client->fd, &dv_schema_container_exited, exit, NULL);
             if (r == -DV_ERR_BUSY) {
@@ -57,6 +59,7 @@ void mon_exit_of_container(
     /* Without a code the end is davitd's to judge: it may know more through its own pidfd. */
     if (is_known)
         mon_records_add(m->records, &exit);
+    dv_log_thread_ended(m->log, container->id, is_known, (int)exit.exit_code);
     mon_containers_forget(m->containers, container);
     mon_tell_exits(m);
 }
@@ -82,16 +85,23 @@ void mon_forget_strays(struct monitor *m)
     m->stray_count = kept;
 }
 
-void mon_adopt_strays(struct monitor *m, struct mon_container *container)
+bool mon_take_stray(struct monitor *m, pid_t pid, struct mon_stray *ret)
 {
     for (unsigned i = 0; i < m->stray_count; i++) {
-        if (m->strays[i].pid != container->pid)
+        if (m->strays[i].pid != pid)
             continue;
-        struct mon_stray stray = m->strays[i];
+        *ret = m->strays[i];
         m->strays[i] = m->strays[--m->stray_count];
-        mon_exit_of_container(m, container, stray.status, true, stray.wall_ns);
-        return;
+        return true;
     }
+    return false;
+}
+
+void mon_adopt_strays(struct monitor *m, struct mon_container *container)
+{
+    struct mon_stray stray;
+    if (mon_take_stray(m, container->pid, &stray))
+        mon_exit_of_container(m, container, stray.status, true, stray.wall_ns);
 }
 
 void mon_reap(struct monitor *m)
@@ -104,7 +114,7 @@ void mon_reap(struct monitor *m)
         struct mon_container *container = mon_containers_find(m->containers, pid);
         if (container)
             mon_exit_of_container(m, container, status, true, dv_clock_wall_ns(dv_clock_real()));
-        else
+        else if (!mon_exec_ended(m, pid, status))
             keep_stray(m, pid, status);
     }
 }

@@ -44,9 +44,14 @@ static void free_launch(struct monitor *m, struct mon_launch *launch)
         *at = launch->next;
         m->launch_count--;
     }
+    mon_console_close(m, launch);
     dv_close(&launch->output);
     dv_close(&launch->streams[0]);
     dv_close(&launch->streams[1]);
+    for (size_t i = 0; i < 3; i++) {
+        dv_close(&launch->exec_own[i]);
+        dv_close(&launch->exec_its[i]);
+    }
     dv_buf_done(&launch->text);
     dv_arena_free(launch->arena);
     free(launch);
@@ -75,7 +80,10 @@ static int begin_log(struct monitor *m, struct mon_launch *launch, struct dv_err
         return dv_error_sys(err, DV_ERR_IO, saved, "open the output of container '%s'",
                             what->container_id);
     }
-    return dv_log_thread_add(m->log, what->container_id, out, in_error, what->log, err);
+    int r = dv_log_thread_add(m->log, what->container_id, out, in_error, what->log, err);
+    if (r == 0)
+        mon_stream_begin(m, what->container_id, false, what->stdin_path != NULL, -1);
+    return r;
 }
 
 static int make_request(const struct dv_monitor_launch *what, int *ret_fd, struct dv_error *err)
@@ -105,7 +113,12 @@ static int start_program(struct monitor *m, struct mon_launch *launch, struct dv
     launch->output = pipe_fds[0];
     dv_autoclose int write_end = pipe_fds[1];
     (void)fcntl(launch->output, F_SETFL, O_NONBLOCK);
-    const struct dv_spawn_fd fds[] = {{null, 0}, {null, 1}, {write_end, 2}, {request, 3}};
+    const struct dv_spawn_fd fds[] = {
+        {launch->exec_its[0] >= 0 ? launch->exec_its[0] : null, 0},
+        {launch->exec_its[1] >= 0 ? launch->exec_its[1] : null, 1},
+        {launch->exec_its[2] >= 0 ? launch->exec_its[2] : write_end, 2},
+        {request, 3},
+    };
     const char *const argv[] = {"davit-launch", NULL};
     struct dv_spawn spawn = {
         .path = m->launch_program,
@@ -119,27 +132,51 @@ static int start_program(struct monitor *m, struct mon_launch *launch, struct dv
         return r;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = launch};
     (void)epoll_ctl(m->epoll, EPOLL_CTL_ADD, launch->output, &event);
+    for (size_t i = 0; i < 3; i++)
+        dv_close(&launch->exec_its[i]);
     return 0;
+}
+
+static struct mon_launch *new_launch(struct monitor *m, struct mon_client *client)
+{
+    struct mon_launch *launch =
+        m->launch_count < MON_LAUNCHES_MAX ? calloc(1, sizeof(*launch)) : NULL;
+    if (!launch)
+        return NULL;
+    launch->source = MON_LAUNCH_OUTPUT;
+    launch->client = client;
+    launch->output = -1;
+    launch->streams[0] = -1;
+    launch->streams[1] = -1;
+    launch->console = (struct mon_console_socket){
+        .source = MON_LAUNCH_CONSOLE, .launch = launch, .fd = -1, .terminal = -1};
+    for (size_t i = 0; i < 3; i++) {
+        launch->exec_own[i] = -1;
+        launch->exec_its[i] = -1;
+    }
+    launch->sequence = ++m->launch_sequence;
+    return launch;
 }
 
 void mon_launch_begin(struct monitor *m,
                       struct mon_client *client,
                       const struct dv_monitor_launch *what)
 {
+    mon_launch_begin_in(m, client, what, NULL);
+}
+
+void mon_launch_begin_in(struct monitor *m,
+                         struct mon_client *client,
+                         const struct dv_monitor_launch *what,
+                         const char *exec_id)
+{
     struct dv_error err = DV_ERROR_INIT;
-    struct mon_launch *launch =
-        m->launch_count < MON_LAUNCHES_MAX ? calloc(1, sizeof(*launch)) : NULL;
+    struct mon_launch *launch = new_launch(m, client);
     if (!launch) {
         dv_error_set(&err, DV_ERR_BUSY, "%u programs are running already", m->launch_count);
         answer_failure(client, &err);
         return;
     }
-    launch->source = MON_LAUNCH_OUTPUT;
-    launch->client = client;
-    launch->output = -1;
-    launch->streams[0] = -1;
-    launch->streams[1] = -1;
-    launch->sequence = ++m->launch_sequence;
     launch->text = DV_BUF_INIT(OUTPUT_MAX);
     launch->deadline_ns = dv_clock_monotonic_ns(dv_clock_real()) + what->timeout_ms * NS_PER_MS;
     launch->arena = dv_arena_new(ARENA_MAX);
@@ -147,7 +184,13 @@ void mon_launch_begin(struct monitor *m,
     int r = launch->arena ? dv_copy(&dv_schema_monitor_launch, what, launch->arena, &copy, &err)
                           : dv_error_set(&err, DV_ERR_NO_MEMORY, "no memory for a launch");
     launch->what = copy;
-    if (r == 0)
+    if (r == 0 && exec_id)
+        launch->exec_id = dv_arena_strdup(launch->arena, exec_id);
+    if (r == 0 && what->console_path)
+        r = mon_console_listen(m, launch, &err);
+    else if (r == 0 && exec_id)
+        r = mon_exec_open(launch, &err);
+    if (r == 0 && !exec_id)
         r = begin_log(m, launch, &err);
     if (r == 0)
         r = start_program(m, launch, &err);
@@ -235,7 +278,7 @@ static void read_runtime_log(struct mon_launch *launch)
 }
 
 static void
-remember_container(struct monitor *m, const struct mon_launch *launch, pid_t pid, int64_t ticks)
+remember_container(struct monitor *m, struct mon_launch *launch, pid_t pid, int64_t ticks)
 {
     struct dv_error err = DV_ERROR_INIT;
     struct dv_monitor_container container = {
@@ -246,12 +289,50 @@ remember_container(struct monitor *m, const struct mon_launch *launch, pid_t pid
         .stderr_path = launch->what->stderr_path,
         .log = launch->what->log,
         .oom_path = launch->what->oom_path,
+        .is_tty = launch->what->console_path != NULL,
+        .takes_input = launch->what->takes_input,
     };
     if (mon_containers_add(m->containers, &container, -1, &err) < 0)
         dv_log(DV_LOG_ERROR, "container '%s': %s", container.id, err.text);
     struct mon_container *known = mon_containers_find(m->containers, pid);
+    if (known && launch->console.terminal >= 0)
+        mon_console_has(m, known, dv_steal_fd(&launch->console.terminal), launch->what->log);
     if (known)
         mon_adopt_strays(m, known);
+}
+
+/* The program did what it was asked for, as far as it says. */
+static void answer_launched(struct monitor *m, struct mon_launch *launch, int exit_code)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    struct dv_monitor_launched launched = {.exit_code = exit_code};
+    if (exit_code == 0)
+        launched.pid = read_pid_file(launch->what->pid_file);
+    else
+        read_runtime_log(launch);
+    /* It passed the terminal before it ended. */
+    if (launch->what->console_path && exit_code == 0)
+        mon_console_event(m, launch);
+    if (launched.pid)
+        launched.start_ticks = dv_process_start_ticks((pid_t)launched.pid);
+    if (launch->exec_id) {
+        mon_exec_started(m, launch, exit_code == 0 ? (pid_t)launched.pid : 0);
+        return;
+    }
+    if (launched.pid && launch->what->console_path && launch->console.terminal < 0) {
+        /* What it made cannot be used; nobody will start it. */
+        (void)kill((pid_t)launched.pid, SIGKILL);
+        dv_error_set(&err, DV_ERR_FAILED, "%s passed no terminal", launch->what->argv.items[0]);
+        answer_failure(launch->client, &err);
+        return;
+    }
+    if (launched.pid && launch->what->container_id)
+        remember_container(m, launch, (pid_t)launched.pid, launched.start_ticks);
+    launched.stderr_text.data = (uint8_t *)launch->text.data;
+    launched.stderr_text.len = launch->text.len;
+    if (launch->client &&
+        dv_monitor_send(launch->client->fd, &dv_schema_monitor_launched, &launched, NULL) < 0)
+        launch->client->is_dead = true;
 }
 
 bool mon_launch_ended(struct monitor *m, pid_t pid, int status)
@@ -273,21 +354,7 @@ bool mon_launch_ended(struct monitor *m, pid_t pid, int status)
                      launch->what->argv.items[0], (long long)launch->what->timeout_ms);
         answer_failure(launch->client, &err);
     } else {
-        struct dv_monitor_launched launched = {.exit_code = dv_exit_code_of(status)};
-        if (launched.exit_code == 0)
-            launched.pid = read_pid_file(launch->what->pid_file);
-        else
-            read_runtime_log(launch);
-        if (launched.pid) {
-            launched.start_ticks = dv_process_start_ticks((pid_t)launched.pid);
-            if (launch->what->container_id)
-                remember_container(m, launch, (pid_t)launched.pid, launched.start_ticks);
-        }
-        launched.stderr_text.data = (uint8_t *)launch->text.data;
-        launched.stderr_text.len = launch->text.len;
-        if (launch->client &&
-            dv_monitor_send(launch->client->fd, &dv_schema_monitor_launched, &launched, NULL) < 0)
-            launch->client->is_dead = true;
+        answer_launched(m, launch, dv_exit_code_of(status));
     }
     free_launch(m, launch);
     mon_forget_strays(m);

@@ -6,17 +6,13 @@
  * into a bounded buffer, of which the oldest lines are dropped and counted.
  *
  * A stream ends when its last writer is gone. Both the container and davitd may keep a FIFO open;
- * davitd only for reading, so the end is seen at the exit.
+ * davitd only for reading, so the end is seen at the exit. A terminal ends when nobody in the
+ * container has it open any more (EIO).
  */
-#include "monitor/log.h"
-
 #include "base/clock.h"
-#include "base/log.h"
-#include "monitor/lines.h"
-#include "monitor/logfile.h"
+#include "monitor/log_thread.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,38 +26,7 @@
 #define STACK_BYTES      (256U << 10)
 #define BUFFER_BYTES_MAX (64LL << 20)
 #define STOP_NS          2000000000LL /* a chatty container must not hold up the end */
-
-struct source;
-
-struct stream {
-    struct source *source;
-    int fd; /* -1: ended */
-    struct dv_lines lines;
-    struct dv_buf buffer; /* non-blocking mode: read and not written */
-    uint64_t dropped;     /* lines since the last note */
-};
-
-struct source {
-    struct stream streams[2];
-    struct dv_logfile *file; /* NULL: type none */
-    int64_t buffer_max;      /* 0: blocking */
-    struct dv_log_limit complaints;
-    char id[129];
-    struct source *next; /* in the queue of new ones, then in the list of all */
-    struct source *previous;
-};
-
-struct dv_log_thread {
-    pthread_t thread;
-    int epoll;
-    int wake;             /* eventfd */
-    pthread_mutex_t lock; /* of the two below */
-    struct source *fresh;
-    bool must_stop;
-    struct source *sources; /* the thread's own, as all below */
-    struct dv_buf records;
-    char *chunk;
-};
+#define REST_READS       64           /* of a session that is over, while somebody else writes on */
 
 /* -- the thread ----------------------------------------------------------------------------- */
 
@@ -136,7 +101,13 @@ static void end_stream(struct dv_log_thread *t, struct stream *stream)
     /* Not left to the close: a child that is being spawned has a copy until it runs its program. */
     (void)epoll_ctl(t->epoll, EPOLL_CTL_DEL, stream->fd, NULL);
     dv_close(&stream->fd);
-    if (source->streams[0].fd < 0 && source->streams[1].fd < 0)
+    if (source->streams[0].fd >= 0 || source->streams[1].fd >= 0)
+        return;
+    attach_source_ended(t, source);
+    /* Events of a session's client may still be about it in this round. */
+    if (source->is_session)
+        source->is_dead = true;
+    else
         free_source(t, source);
 }
 
@@ -175,7 +146,11 @@ static int read_once(struct dv_log_thread *t, struct stream *stream, size_t *ret
 static void serve(struct dv_log_thread *t, struct stream *stream)
 {
     size_t len;
+    if (stream->fd < 0 || stream->source->is_held)
+        return; /* since an event of this round */
     int r = read_once(t, stream, &len);
+    if (r > 0)
+        attach_output(t, stream, t->chunk, len);
     if (!stream->source->buffer_max) {
         if (r > 0)
             take_bytes(t, stream, t->chunk, len);
@@ -184,13 +159,71 @@ static void serve(struct dv_log_thread *t, struct stream *stream)
         for (unsigned round = 0; r > 0 && round < EVENTS; round++) {
             keep_bytes(stream, t->chunk, len);
             r = read_once(t, stream, &len);
+            if (r > 0)
+                attach_output(t, stream, t->chunk, len);
         }
         if (r > 0)
             keep_bytes(stream, t->chunk, len);
         write_kept(t, stream, r > 0 ? READ_BYTES : SIZE_MAX);
     }
-    if (r < 0)
+    if (r < 0 || (r == 0 && stream->source->is_over))
         end_stream(t, stream);
+}
+
+void log_watch(struct dv_log_thread *t, struct source *source)
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &source->streams[i]};
+        int fd = source->streams[i].fd;
+        if (fd >= 0 && epoll_ctl(t->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+            dv_log(DV_LOG_ERROR, "log of container '%s': %m", source->id);
+    }
+    if (source->is_over)
+        log_drain(t, source);
+}
+
+void log_drain(struct dv_log_thread *t, struct source *source)
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct stream *stream = &source->streams[i];
+        for (unsigned reads = 0; stream->fd >= 0 && !source->is_held; reads++) {
+            if (reads == REST_READS)
+                end_stream(t, stream);
+            else
+                serve(t, stream);
+        }
+    }
+}
+
+void log_close(struct dv_log_thread *t, struct source *source)
+{
+    for (size_t i = 0; i < 2; i++)
+        if (source->streams[i].fd >= 0)
+            end_stream(t, &source->streams[i]);
+}
+
+static void carry_out(struct dv_log_thread *t, struct order *order)
+{
+    struct source *source = order->source;
+    switch (order->type) {
+    case ORDER_ADD:
+        source->next = t->sources;
+        if (source->next)
+            source->next->previous = source;
+        t->sources = source;
+        log_watch(t, source);
+        break;
+    case ORDER_ATTACH:
+        for (source = t->sources; source; source = source->next)
+            if (strcmp(source->id, order->id) == 0)
+                break;
+        break;
+    case ORDER_ENDED:
+        attach_process_ended(t, order);
+        return;
+    }
+    if (order->client)
+        attach_begin(t, order->client, source);
 }
 
 static bool take_orders(struct dv_log_thread *t)
@@ -198,44 +231,71 @@ static bool take_orders(struct dv_log_thread *t)
     uint64_t count;
     (void)!read(t->wake, &count, sizeof(count));
     pthread_mutex_lock(&t->lock);
-    struct source *fresh = t->fresh;
+    struct order *first = t->first;
     bool must_stop = t->must_stop;
-    t->fresh = NULL;
+    t->first = NULL;
+    t->last = NULL;
     pthread_mutex_unlock(&t->lock);
-    while (fresh) {
-        struct source *source = fresh;
-        fresh = source->next;
-        source->next = t->sources;
-        if (source->next)
-            source->next->previous = source;
-        t->sources = source;
-        for (size_t i = 0; i < 2; i++) {
-            struct epoll_event event = {.events = EPOLLIN, .data.ptr = &source->streams[i]};
-            if (epoll_ctl(t->epoll, EPOLL_CTL_ADD, source->streams[i].fd, &event) < 0)
-                dv_log(DV_LOG_ERROR, "log of container '%s': %m", source->id);
-        }
+    while (first) {
+        struct order *order = first;
+        first = order->next;
+        carry_out(t, order);
+        free(order);
     }
     return must_stop;
+}
+
+static void serve_event(struct dv_log_thread *t, const struct epoll_event *event)
+{
+    unsigned tag = (unsigned)((uintptr_t)event->data.ptr & TAG_MASK);
+    void *object = (char *)event->data.ptr - tag;
+    if (tag == TAG_CLIENT)
+        attach_event(t, object, event->events);
+    else if (tag == TAG_INPUT)
+        attach_input_event(t, object);
+    else
+        serve(t, object);
+}
+
+static void free_dead_sessions(struct dv_log_thread *t)
+{
+    struct source *next;
+    for (struct source *source = t->sources; source; source = next) {
+        next = source->next;
+        if (source->is_dead)
+            free_source(t, source);
+    }
 }
 
 static void *run(void *ctx)
 {
     struct dv_log_thread *t = ctx;
     int64_t stop_ns = 0; /* monotonic; 0: not asked to stop */
+    int timeout_ms = -1;
     for (;;) {
         struct epoll_event events[EVENTS];
-        int count = epoll_wait(t->epoll, events, EVENTS, stop_ns ? 0 : -1);
+        int count = epoll_wait(t->epoll, events, EVENTS, stop_ns ? 0 : timeout_ms);
         if (stop_ns && (count <= 0 || dv_clock_monotonic_ns(dv_clock_real()) >= stop_ns))
             break;
         bool has_orders = false;
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr)
-                serve(t, events[i].data.ptr);
+                serve_event(t, &events[i]);
             else
                 has_orders = true;
         }
         if (has_orders && take_orders(t) && !stop_ns)
             stop_ns = dv_clock_monotonic_ns(dv_clock_real()) + STOP_NS;
+        timeout_ms = -1;
+        if (t->clients) {
+            timeout_ms = attach_look(t);
+            free_dead_sessions(t);
+        }
+    }
+    while (t->clients) {
+        struct attached *client = t->clients;
+        t->clients = client->next;
+        attach_free(client);
     }
     /* What was read and not written is in nobody else's hands. */
     while (t->sources) {
@@ -302,21 +362,23 @@ void dv_log_thread_stop(struct dv_log_thread *t)
     free_thread(t);
 }
 
-int dv_log_thread_add(struct dv_log_thread *t,
-                      const char *id,
-                      int out_fd,
-                      int err_fd,
-                      const struct dv_monitor_log *log,
-                      struct dv_error *err)
+static void give(struct dv_log_thread *t, struct order *order)
+{
+    pthread_mutex_lock(&t->lock);
+    *(t->last ? &t->last->next : &t->first) = order;
+    t->last = order;
+    pthread_mutex_unlock(&t->lock);
+    wake(t);
+}
+
+static struct source *
+new_source(const char *id, int out_fd, int err_fd, const struct dv_monitor_log *log)
 {
     static const char *const names[] = {"stdout", "stderr"};
-    int fds[] = {out_fd, err_fd};
+    const int fds[] = {out_fd, err_fd};
     struct source *source = calloc(1, sizeof(*source));
-    if (!source) {
-        dv_close(&fds[0]);
-        dv_close(&fds[1]);
-        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the log of '%s'", id);
-    }
+    if (!source)
+        return NULL;
     snprintf(source->id, sizeof(source->id), "%s", id);
     if (log && log->path) {
         source->file = dv_logfile_new(log->path, log->max_size_bytes, log->max_files);
@@ -330,10 +392,118 @@ int dv_log_thread_add(struct dv_log_thread *t,
         stream->buffer = DV_BUF_INIT((size_t)source->buffer_max + READ_BYTES);
         dv_lines_init(&stream->lines, names[i]);
     }
-    pthread_mutex_lock(&t->lock);
-    source->next = t->fresh;
-    t->fresh = source;
-    pthread_mutex_unlock(&t->lock);
-    wake(t);
+    return source;
+}
+
+static int no_memory(const char *id, int out_fd, int err_fd, struct dv_error *err)
+{
+    dv_close(&out_fd);
+    dv_close(&err_fd);
+    return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the streams of '%s'", id);
+}
+
+int dv_log_thread_add(struct dv_log_thread *t,
+                      const char *id,
+                      int out_fd,
+                      int err_fd,
+                      const struct dv_monitor_log *log,
+                      struct dv_error *err)
+{
+    struct source *source = new_source(id, out_fd, err_fd, log);
+    struct order *order = source ? calloc(1, sizeof(*order)) : NULL;
+    if (!order) {
+        dv_logfile_free(source ? source->file : NULL);
+        free(source);
+        return no_memory(id, out_fd, err_fd, err);
+    }
+    order->type = ORDER_ADD;
+    order->source = source;
+    give(t, order);
     return 0;
+}
+
+/* An order with a client in it; the client's descriptors are closed if there is none. */
+static struct order *new_client_order(struct dv_log_thread *t,
+                                      const char *id,
+                                      const struct dv_log_client *what,
+                                      struct dv_error *err)
+{
+    bool has_room = atomic_load(&t->client_count) < DV_LOG_CLIENTS_MAX;
+    struct attached *client = has_room ? attach_new(id, what) : NULL;
+    struct order *order = client ? calloc(1, sizeof(*order)) : NULL;
+    if (order) {
+        atomic_fetch_add(&t->client_count, 1);
+        snprintf(order->id, sizeof(order->id), "%s", id);
+        order->client = client;
+        return order;
+    }
+    if (client) {
+        attach_free(client);
+    } else {
+        int fds[] = {what->fd, what->input};
+        dv_close(&fds[0]);
+        dv_close(&fds[1]);
+    }
+    if (has_room)
+        dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for one more client of '%s'", id);
+    else
+        dv_error_set(err, DV_ERR_BUSY, "%u clients are attached to containers already",
+                     DV_LOG_CLIENTS_MAX);
+    return NULL;
+}
+
+int dv_log_thread_attach(struct dv_log_thread *t,
+                         const char *id,
+                         const struct dv_log_client *client,
+                         struct dv_error *err)
+{
+    struct order *order = new_client_order(t, id, client, err);
+    if (!order)
+        return err ? -(int)err->class : -DV_ERR_BUSY;
+    order->type = ORDER_ATTACH;
+    give(t, order);
+    return 0;
+}
+
+int dv_log_thread_add_session(struct dv_log_thread *t,
+                              const char *id,
+                              int out_fd,
+                              int err_fd,
+                              const struct dv_log_client *client,
+                              struct dv_error *err)
+{
+    struct order *order = new_client_order(t, id, client, err);
+    if (!order) {
+        dv_close(&out_fd);
+        dv_close(&err_fd);
+        return err ? -(int)err->class : -DV_ERR_BUSY;
+    }
+    order->source = new_source(id, out_fd, err_fd, NULL);
+    if (!order->source) {
+        attach_free(order->client);
+        atomic_fetch_sub(&t->client_count, 1);
+        free(order);
+        return no_memory(id, out_fd, err_fd, err);
+    }
+    order->source->is_session = true;
+    order->client->is_session = true;
+    order->type = ORDER_ADD;
+    give(t, order);
+    return 0;
+}
+
+void dv_log_thread_ended(struct dv_log_thread *t, const char *id, bool is_known, int code)
+{
+    if (atomic_load(&t->client_count) == 0)
+        return; /* nobody wants to know */
+    struct order *order = calloc(1, sizeof(*order));
+    if (!order) {
+        dv_log(DV_LOG_ERROR, "no memory to tell who is attached that '%s' has ended", id);
+        return;
+    }
+    order->type = ORDER_ENDED;
+    order->is_code_known = is_known;
+    order->exit_code = code;
+    snprintf(order->id, sizeof(order->id), "%s", id);
+    give(t, order);
 }

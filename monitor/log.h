@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The log thread of davit-monitor: reads the output of all containers and writes it to their logs.
- * It may block for the disk as long as it likes; the control thread only puts orders into its
- * queue.
+ * The log thread of davit-monitor: reads the output of all containers, writes it to their logs and
+ * to whoever is attached, and writes what they type. It may block for the disk as long as it likes;
+ * the control thread only puts orders into its queue, which are carried out one after the other.
  */
 #include "base/error.h"
 #include "messages/messages.h"
 
 #include <stdbool.h>
+
+#define DV_LOG_CLIENTS_MAX 128 /* attached at a time, to all containers */
 
 struct dv_log_thread;
 
@@ -18,11 +20,38 @@ __attribute__((warn_unused_result)) int dv_log_thread_start(struct dv_log_thread
  * stays in the FIFOs. */
 void dv_log_thread_stop(struct dv_log_thread *thread);
 
-/* Begins to read the FIFOs of a container; both descriptors become the thread's. `log` is copied,
- * NULL: output is read and dropped. Control thread. */
+/* Begins to read the streams of a container; both descriptors become the thread's, also when this
+ * fails. `err_fd` -1: `out_fd` is the terminal of both. `log` is copied, NULL: output is read and
+ * dropped. Control thread, as all that follow. */
 __attribute__((warn_unused_result)) int dv_log_thread_add(struct dv_log_thread *thread,
                                                           const char *id,
                                                           int out_fd,
                                                           int err_fd,
                                                           const struct dv_monitor_log *log,
                                                           struct dv_error *err);
+
+/* A client of streams, which has been told that it is attached. Both descriptors become the
+ * thread's, also when this fails. */
+struct dv_log_client {
+    int fd;    /* its connection, non-blocking */
+    int input; /* terminal, FIFO or pipe, non-blocking; -1: none */
+    bool is_tty;
+    bool takes_input;
+};
+
+/* The streams of a container that was added before, from now on until it has ended. */
+__attribute__((warn_unused_result)) int dv_log_thread_attach(struct dv_log_thread *thread,
+                                                             const char *id,
+                                                             const struct dv_log_client *client,
+                                                             struct dv_error *err);
+/* Streams of a process that has this one client: without it they are closed, and where it does not
+ * read, the process waits. `id` is none of a container. */
+__attribute__((warn_unused_result)) int
+dv_log_thread_add_session(struct dv_log_thread *thread,
+                          const char *id,
+                          int out_fd,
+                          int err_fd,
+                          const struct dv_log_client *client,
+                          struct dv_error *err);
+/* A container or the process of a session has ended: who is attached is told after the output. */
+void dv_log_thread_ended(struct dv_log_thread *thread, const char *id, bool is_known, int code);

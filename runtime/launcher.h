@@ -9,6 +9,7 @@
  */
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,11 +28,15 @@ struct dv_launch_rootfs {
 };
 
 /* Streams of a container: FIFOs, each opened O_RDWR, or NULL for /dev/null. All NULL: the program
- * has /dev/null as standard input and output, and its standard error is captured. */
+ * has /dev/null as standard input and output, and its standard error is captured. With `console`
+ * the runtime passes a terminal over a socket at that path, which is made for it, and the others
+ * are NULL. */
 struct dv_launch_stdio {
     const char *in;
     const char *out;
     const char *err;
+    const char *console;
+    bool takes_input; /* of the console */
 };
 
 /* How davit-monitor writes the log of a container. */

@@ -10,7 +10,6 @@ int dv_spec_check_support(const struct dv_container_record *record, struct dv_er
         bool is_used;
     } fields[] = {
         {"extraHosts", spec->extra_hosts.count > 0},
-        {"tty", spec->tty},
         {"decryption", spec->decryption != NULL},
         {"portMappings", spec->port_mappings.count > 0},
     };

@@ -39,6 +39,7 @@ struct work {
     char work_dir[PATH_MAX];
     char target[PATH_MAX];
     char streams[3][PATH_MAX];
+    char console[PATH_MAX];
     char log[PATH_MAX]; /* json.log */
     const char *lower[LAYERS_MAX + 1];
     char host_name[65];
@@ -122,9 +123,25 @@ static int make_stream(const struct work *w, const char *path, struct dv_error *
     return 0;
 }
 
+/* A path of a socket is short, so the id is not part of it. Two containers with the same name for
+ * theirs can only not be created at the same moment: the second is refused. */
+static void name_console(struct work *w)
+{
+    char name[24];
+    uint32_t hash = 2166136261U;
+    for (const char *c = w->record->id; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 16777619U;
+    snprintf(name, sizeof(name), "tty.%08x", (unsigned)hash);
+    dv_oci_place_join(w->console, w->driver->run_dir, name);
+}
+
 static int make_streams(struct work *w, struct dv_error *err)
 {
     int r = 0;
+    if (w->record->spec->tty) {
+        name_console(w);
+        return 0;
+    }
     if (w->record->spec->open_stdin)
         r = make_stream(w, w->streams[0], err);
     if (r == 0)
@@ -254,6 +271,15 @@ static char *stop_signal_of(const struct dv_oci_image *image)
     return is_signal ? (char *)image->stop_signal : NULL;
 }
 
+static struct dv_launch_stdio stdio_of(const struct work *w)
+{
+    const struct dv_container_spec *spec = w->record->spec;
+    if (spec->tty)
+        return (struct dv_launch_stdio){.console = w->console, .takes_input = spec->open_stdin};
+    return (struct dv_launch_stdio){
+        .in = spec->open_stdin ? w->streams[0] : NULL, .out = w->streams[1], .err = w->streams[2]};
+}
+
 static int
 launch(struct work *w, int timeout_ms, struct dv_runtime_created *ret, struct dv_error *err)
 {
@@ -267,7 +293,7 @@ launch(struct work *w, int timeout_ms, struct dv_runtime_created *ret, struct dv
     struct dv_launch what = {
         .container_id = w->record->id,
         .rootfs = rootfs_of(w),
-        .stdio = {w->record->spec->open_stdin ? w->streams[0] : NULL, w->streams[1], w->streams[2]},
+        .stdio = stdio_of(w),
         .pid_file = pid_file,
         .timeout_ms = timeout_ms,
     };
@@ -278,8 +304,13 @@ launch(struct work *w, int timeout_ms, struct dv_runtime_created *ret, struct dv
         return r;
     if (dv_cgroup_oom_path(driver->cgroup, cgroup_path, oom_path))
         what.oom_path = oom_path;
-    const char *const arguments[] = {
-        "create", "--bundle", w->place.bundle, "--pid-file", pid_file, w->record->id, NULL};
+    const char *arguments[9] = {"create", "--bundle", w->place.bundle, "--pid-file", pid_file};
+    size_t count = 5;
+    if (what.stdio.console) {
+        arguments[count++] = "--console-socket";
+        arguments[count++] = what.stdio.console;
+    }
+    arguments[count] = w->record->id;
     struct dv_oci_call call = {driver->launcher, &driver->result, driver->runtime, driver->root,
                                runtime_log};
     r = dv_oci_call_runtime(&call, &what, arguments, err);

@@ -169,7 +169,7 @@ static struct dv_exit_watch_cmd run(const char *id, const char *script)
         .container_id = id,
         .argv = argv,
         .envp = env,
-        .stdio = {in, out, in_error},
+        .stdio = {.in = in, .out = out, .err = in_error},
         .log = {.path = log},
         .pid_file = pid_file,
         .timeout_ms = 20000,
@@ -431,7 +431,7 @@ Test(monitor, what_a_failed_program_said_is_told_and_nothing_of_it_stays_open)
     snprintf(target, sizeof(target), "%s/nolayers", launcher->mount_root(launcher));
     const char *lower[] = {"absent", NULL};
     what.container_id = "nolayers";
-    what.stdio = (struct dv_launch_stdio){NULL, out, in_error};
+    what.stdio = (struct dv_launch_stdio){.out = out, .err = in_error};
     what.rootfs = (struct dv_launch_rootfs){
         .layers_dir = "/nonexistent/layers", .lower = lower, .target = target};
     for (int i = 0; i < 20; i++) {

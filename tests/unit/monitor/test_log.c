@@ -4,14 +4,17 @@
 #include "monitor/lines.h"
 #include "monitor/log.h"
 #include "monitor/logfile.h"
+#include "monitor/protocol.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define T 1719561600100000000LL
@@ -194,4 +197,195 @@ Test(log, a_record_that_fills_the_file_exactly_is_its_last)
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(100);
     cr_assert_eq(dv_file_read(path, &text, &err), 0, "%s", err.text);
     cr_assert_str_eq(text.data, "b\n");
+}
+
+/* -- who is attached ------------------------------------------------------------------------ */
+
+static int attach(struct dv_log_thread *thread, int input)
+{
+    int fds[2];
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+    const struct dv_log_client client = {.fd = fds[0], .input = input, .takes_input = input >= 0};
+    cr_assert_eq(dv_log_thread_attach(thread, "c", &client, &err), 0, "%s", err.text);
+    return fds[1];
+}
+
+/* Appends what comes until the stream ends; -2: the client was let go, -1: the code is unknown. */
+static int read_all(int fd, struct dv_buf *text)
+{
+    for (;;) {
+        DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        uint16_t kind;
+        void *body;
+        cr_assert_eq(poll(&ready, 1, 20000), 1, "nothing comes");
+        if (dv_monitor_receive(fd, arena, &kind, &body, NULL) < 0)
+            return -2;
+        if (kind == DV_KIND_monitor_ended) {
+            const struct dv_monitor_ended *ended = body;
+            return ended->is_code_known ? (int)ended->exit_code : -1;
+        }
+        cr_assert_eq(kind, DV_KIND_monitor_output);
+        const struct dv_monitor_output *output = body;
+        cr_assert_eq(dv_buf_append(text, output->data.data, output->data.len, &err), 0);
+    }
+}
+
+Test(log, who_is_attached_gets_all_output_and_then_the_code, .timeout = 30)
+{
+    dv_autoclose int out = -1;
+    dv_autoclose int in_error = -1;
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(1 << 20);
+    const struct dv_monitor_log log = {.path = path};
+    struct dv_log_thread *thread = start(&log, &out, &in_error);
+    dv_autoclose int client = attach(thread, -1);
+    dv_autoclose int other = attach(thread, -1);
+    cr_assert_eq(write(out, "one\ntwo", 7), 7);
+    dv_log_thread_ended(thread, "c", true, 7);
+    cr_assert_eq(write(out, "\nthree", 6), 6);
+    dv_close(&out);
+    dv_close(&in_error);
+    cr_assert_eq(read_all(client, &text), 7);
+    cr_expect_str_eq(text.data, "one\ntwo\nthree");
+    dv_buf_clear(&text);
+    cr_assert_eq(read_all(other, &text), 7);
+    cr_expect_str_eq(text.data, "one\ntwo\nthree");
+    dv_log_thread_stop(thread);
+}
+
+static void *write_much(void *ctx)
+{
+    const struct writer *writer = ctx;
+    char chunk[1024];
+    memset(chunk, 'x', sizeof(chunk));
+    chunk[sizeof(chunk) - 1] = '\n';
+    for (int i = 0; i < 4096; i++)
+        if (write(writer->fd, chunk, sizeof(chunk)) != (ssize_t)sizeof(chunk))
+            return ctx;
+    close(writer->fd);
+    return NULL;
+}
+
+Test(log, a_slow_client_makes_the_container_wait_and_loses_nothing, .timeout = 60)
+{
+    dv_autoclose int out = -1;
+    dv_autoclose int in_error = -1;
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(8 << 20);
+    void *failed = NULL;
+    struct dv_log_thread *thread = start(NULL, &out, &in_error);
+    dv_autoclose int client = attach(thread, -1);
+    struct writer writer = {.fd = dv_steal_fd(&out)};
+    dv_close(&in_error);
+    cr_assert_eq(pthread_create(&writer.thread, NULL, write_much, &writer), 0);
+    dv_log_thread_ended(thread, "c", false, 0);
+    cr_assert_eq(read_all(client, &text), -1);
+    cr_expect_eq(text.len, 4096U * 1024U);
+    pthread_join(writer.thread, &failed);
+    cr_expect_null(failed);
+    dv_log_thread_stop(thread);
+}
+
+Test(log, in_non_blocking_mode_a_client_that_does_not_read_is_let_go, .timeout = 60)
+{
+    dv_autoclose int out = -1;
+    dv_autoclose int in_error = -1;
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(8 << 20);
+    void *failed = NULL;
+    const struct dv_monitor_log log = {.path = path, .max_buffer_bytes = 1 << 20};
+    struct dv_log_thread *thread = start(&log, &out, &in_error);
+    dv_autoclose int client = attach(thread, -1);
+    struct writer writer = {.fd = dv_steal_fd(&out)};
+    cr_assert_eq(pthread_create(&writer.thread, NULL, write_much, &writer), 0);
+    pthread_join(writer.thread, &failed);
+    cr_expect_null(failed, "the container did not wait");
+    cr_expect_eq(read_all(client, &text), -2);
+    cr_expect_lt(text.len, 4096U * 1024U);
+    dv_log_thread_stop(thread);
+}
+
+Test(log, what_is_typed_waits_for_a_reader_and_is_complete, .timeout = 60)
+{
+    enum { FRAMES = 40 };
+    static uint8_t typed[10000];
+    dv_autoclose int out = -1;
+    dv_autoclose int in_error = -1;
+    int input[2];
+    struct dv_log_thread *thread = start(NULL, &out, &in_error);
+    cr_assert_eq(pipe2(input, O_CLOEXEC), 0);
+    cr_assert_eq(fcntl(input[1], F_SETFL, O_NONBLOCK), 0);
+    dv_autoclose int client = attach(thread, input[1]);
+    dv_autoclose int reader = input[0];
+    size_t sent = 0;
+    size_t got = 0;
+    const struct timeval short_time = {.tv_usec = 20000};
+    cr_assert_eq(setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &short_time, sizeof(short_time)), 0);
+    while (got < FRAMES * sizeof(typed)) {
+        const struct dv_monitor_input frame = {.data = {typed, sizeof(typed)}};
+        static char chunk[65536];
+        if (sent < FRAMES * sizeof(typed) &&
+            dv_monitor_send(client, &dv_schema_monitor_input, &frame, NULL) == 0) {
+            sent += sizeof(typed);
+            continue; /* until nothing goes any more */
+        }
+        ssize_t count = read(reader, chunk, sizeof(chunk));
+        cr_assert_gt(count, 0);
+        got += (size_t)count;
+    }
+    cr_expect_eq(got, sent);
+    dv_log_thread_stop(thread);
+}
+
+Test(log, what_is_no_frame_of_a_stream_ends_the_client, .timeout = 30)
+{
+    dv_autoclose int out = -1;
+    dv_autoclose int in_error = -1;
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(1 << 20);
+    struct dv_log_thread *thread = start(NULL, &out, &in_error);
+    dv_autoclose int client = attach(thread, -1);
+    const char *argv[] = {"/bin/true"};
+    const struct dv_monitor_launch launch = {.argv = {(char **)argv, 1}, .timeout_ms = 1000};
+    cr_assert_eq(dv_monitor_send(client, &dv_schema_monitor_launch, &launch, &err), 0);
+    cr_expect_eq(read_all(client, &text), -2);
+    dv_log_thread_stop(thread);
+}
+
+/* -- sessions ------------------------------------------------------------------------------- */
+
+Test(log, a_session_ends_with_its_process_though_another_one_has_its_output, .timeout = 30)
+{
+    int out[2];
+    int fds[2];
+    struct dv_log_thread *thread = NULL;
+    DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(1 << 20);
+    cr_assert_eq(dv_log_thread_start(&thread, &err), 0, "%s", err.text);
+    cr_assert_eq(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+    const struct dv_log_client client = {.fd = fds[0], .input = -1};
+    cr_assert_eq(dv_log_thread_add_session(thread, "exec/1", out[0], -1, &client, &err), 0);
+    dv_autoclose int writer = out[1];
+    dv_autoclose int reader = fds[1];
+    cr_assert_eq(write(writer, "done", 4), 4);
+    dv_log_thread_ended(thread, "exec/1", true, 3);
+    cr_expect_eq(read_all(reader, &text), 3);
+    cr_expect_str_eq(text.data, "done");
+    dv_log_thread_stop(thread);
+}
+
+Test(log, a_session_whose_client_goes_is_closed, .timeout = 30)
+{
+    int out[2];
+    int fds[2];
+    struct dv_log_thread *thread = NULL;
+    signal(SIGPIPE, SIG_IGN);
+    cr_assert_eq(dv_log_thread_start(&thread, &err), 0, "%s", err.text);
+    cr_assert_eq(pipe2(out, O_CLOEXEC), 0);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+    const struct dv_log_client client = {.fd = fds[0], .input = -1};
+    cr_assert_eq(dv_log_thread_add_session(thread, "exec/1", out[0], -1, &client, &err), 0);
+    dv_autoclose int writer = out[1];
+    dv_close(&fds[1]);
+    struct pollfd closed = {.fd = writer};
+    cr_assert_eq(poll(&closed, 1, 20000), 1, "the reading end is closed");
+    cr_expect(closed.revents & POLLERR);
+    dv_log_thread_stop(thread);
 }

@@ -196,8 +196,9 @@ static void note(struct fake_call *call, const char *verb, const struct dv_launc
         used += (size_t)snprintf(call->command + used, sizeof(call->command) - used, "%s%s",
                                  i ? " " : "", what->argv[i]);
     const struct dv_launch_stdio *io = &what->stdio;
-    (void)snprintf(call->stdio, sizeof(call->stdio), "%s %s %s", io->in ? io->in : "-",
-                   io->out ? io->out : "-", io->err ? io->err : "-");
+    (void)snprintf(call->stdio, sizeof(call->stdio), "%s %s %s%s%s", io->in ? io->in : "-",
+                   io->out ? io->out : "-", io->err ? io->err : "-",
+                   io->takes_input ? " typed" : "", io->console ? " tty" : "");
     const struct dv_launch_rootfs *fs = &what->rootfs;
     if (fs->target) {
         int used = snprintf(call->rootfs, sizeof(call->rootfs), "%s", fs->layers_dir);

@@ -57,6 +57,27 @@ Test(oci_create, runtime_gets_bundle_streams_and_root_file_system)
     rig_done(&rig);
 }
 
+Test(oci_create, a_terminal_is_passed_over_a_socket_and_has_no_streams)
+{
+    const struct fake_answer answers[] = {{.verb = "create", .pid = GONE_PID, .start_ticks = 78},
+                                          {.verb = NULL}};
+    for (int open_stdin = 0; open_stdin < 2; open_stdin++) {
+        struct rig rig;
+        struct dv_runtime_created created;
+        rig_init(&rig, answers);
+        rig.made.spec.tty = true;
+        rig.made.spec.open_stdin = open_stdin;
+        cr_assert_eq(rig_create(&rig, &created), 0, "%s", rig.err.text);
+        const struct fake_call *call = &rig.launcher.calls[0];
+        char wanted[1024];
+        snprintf(wanted, sizeof(wanted), " --console-socket %s/tty.", rig.scratch.run);
+        cr_expect(strstr(call->command, wanted), "%s", call->command);
+        cr_expect_str_eq(call->stdio, open_stdin ? "- - - typed tty" : "- - - tty");
+        cr_expect_neq(access(below(rig.scratch.run, "containers/c1/stdout"), F_OK), 0);
+        rig_done(&rig);
+    }
+}
+
 Test(oci_create, log_is_where_and_how_the_description_says)
 {
     static const struct {

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What log.c (sources of output) and attach.c (clients of them) share. Private to them; everything
+ * but the queue of orders belongs to the log thread. */
+#include "base/buf.h"
+#include "base/log.h"
+#include "monitor/lines.h"
+#include "monitor/log.h"
+#include "monitor/logfile.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct source;
+
+struct stream {
+    struct source *source;
+    int fd; /* -1: ended, or the second one of a terminal */
+    struct dv_lines lines;
+    struct dv_buf buffer; /* non-blocking mode: read and not written */
+    uint64_t dropped;     /* lines since the last note */
+};
+
+struct source {
+    struct stream streams[2];
+    struct dv_logfile *file; /* NULL: type none, or a session */
+    int64_t buffer_max;      /* 0: blocking */
+    struct dv_log_limit complaints;
+    char id[129];
+    bool is_session; /* has one client and no log */
+    bool is_over;    /* a session whose process has ended: what is there now is the rest */
+    bool is_held;    /* not read, a client has too much to read already */
+    bool is_dead;    /* to be freed at the end of the round */
+    struct source *next;
+    struct source *previous;
+};
+
+/* A client of a source's streams. */
+struct attached {
+    struct attached *next;
+    struct source *source; /* NULL: its streams have ended */
+    int fd;
+    int input; /* -1: none, or closed */
+    bool is_tty;
+    bool takes_input;
+    bool is_session;
+    bool is_input_ended; /* to be closed when all is written */
+    bool is_over;        /* the process has ended */
+    bool is_code_known;
+    bool is_told_end; /* nothing more is to be sent than what waits */
+    bool is_dead;     /* to be freed at the end of the round */
+    int exit_code;
+    int64_t stalled_ns; /* monotonic; since when it takes nothing, 0: it takes all */
+    struct dv_buf out;  /* records, each behind its length */
+    struct dv_buf in;   /* typed and not written */
+    char id[129];       /* of its source */
+};
+
+enum order_type {
+    ORDER_ADD,
+    ORDER_ATTACH,
+    ORDER_ENDED,
+};
+
+struct order {
+    struct order *next;
+    enum order_type type;
+    struct source *source;
+    struct attached *client;
+    bool is_code_known;
+    int exit_code;
+    char id[129];
+};
+
+struct dv_log_thread {
+    pthread_t thread;
+    int epoll;
+    int wake;             /* eventfd */
+    pthread_mutex_t lock; /* of the three below */
+    struct order *first;
+    struct order *last;
+    bool must_stop;
+    atomic_uint client_count; /* also of those that are ordered */
+    struct source *sources;   /* the thread's own, as all below */
+    struct attached *clients;
+    struct dv_buf records;
+    char *chunk;
+};
+
+/* An epoll event carries the address of a stream, or of a client with one of these in its lowest
+ * bits, so that a source without clients costs nothing more. NULL is the eventfd. */
+#define TAG_CLIENT 1U
+#define TAG_INPUT  2U
+#define TAG_MASK   3U
+
+/* log.c */
+void log_watch(struct dv_log_thread *t, struct source *source); /* after a hold */
+void log_drain(struct dv_log_thread *t, struct source *source); /* reads the rest of a session */
+void log_close(struct dv_log_thread *t, struct source *source); /* nobody reads a session now */
+
+/* attach.c */
+struct attached *attach_new(const char *id, const struct dv_log_client *what);
+void attach_free(struct attached *client);
+void attach_begin(struct dv_log_thread *t, struct attached *client, struct source *source);
+void attach_event(struct dv_log_thread *t, struct attached *client, uint32_t events);
+void attach_input_event(struct dv_log_thread *t, struct attached *client);
+/* Output of a stream for all of its clients; may hold the source. */
+void attach_output(struct dv_log_thread *t, const struct stream *stream, const char *, size_t len);
+void attach_source_ended(struct dv_log_thread *t, const struct source *source);
+void attach_process_ended(struct dv_log_thread *t, const struct order *order);
+/* Lets go of who takes nothing and of the dead; how long until the next look, -1: none is due. */
+int attach_look(struct dv_log_thread *t);

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Terminals and streams against a real davit-monitor and a fake runtime (fake_runtime.c). All
+ * mounts are made in a mount namespace of the test's own. The test is a subreaper, so what the
+ * monitor leaves ends up here.
+ */
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/durable.h"
+#include "base/spawn.h"
+#include "monitor/client.h"
+#include "monitor/protocol.h"
+#include "tests/support/needs.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#define WAIT_NS 20000000000LL
+#define ECHO    "while read x; do echo \"got $x\"; test \"$x\" = end && exit 7; done; exit 1"
+
+static char run_dir[64];
+static char socket_path[128];
+static struct dv_error err;
+static pid_t monitor;
+static struct dv_launcher *launcher;
+static struct dv_exit_source *exits;
+static struct dv_exit_watch_cmd started[8];
+static size_t started_count;
+
+static int64_t now_ns(void)
+{
+    return dv_clock_monotonic_ns(dv_clock_real());
+}
+
+static void path_to(char ret[static 256], const char *id, const char *name)
+{
+    snprintf(ret, 256, "%s/containers/%s/%s", run_dir, id, name);
+}
+
+static int connect_raw(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
+    dv_autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    return connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ? dv_steal_fd(&fd)
+                                                                                : -1;
+}
+
+static void start_monitor(void)
+{
+    const char *argv[] = {"davit-monitor", "--run-dir", run_dir, "--log-level", "error", NULL};
+    dv_autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    dv_autoclose int connection = -1;
+    const struct dv_spawn_fd fds[] = {{null, 0}, {2, 1}, {2, 2}};
+    struct dv_spawn what = {
+        .path = DV_BIN_DIR "/davit-monitor", .argv = argv, .fds = fds, .fd_count = 3};
+    cr_assert_eq(dv_spawn_start(&what, &monitor, &err), 0, "%s", err.text);
+    int64_t until = now_ns() + WAIT_NS;
+    while ((connection = connect_raw()) < 0) {
+        cr_assert_lt(now_ns(), until, "davit-monitor does not listen");
+        (void)poll(NULL, 0, 5);
+    }
+}
+
+static void kill_monitor(void)
+{
+    cr_assert_eq(kill(monitor, SIGKILL), 0);
+    cr_assert_eq(waitpid(monitor, NULL, 0), monitor);
+    monitor = 0;
+}
+
+static void open_exits(void)
+{
+    const struct dv_monitor_exits_options options = {run_dir, dv_clock_real(), 300000000};
+    cr_assert_eq(dv_monitor_exits_new(&options, &exits, &err), 0, "%s", err.text);
+}
+
+static void setup(void)
+{
+    dv_need_root();
+    dv_need(unshare(CLONE_NEWNS) == 0, "the right to make a mount namespace");
+    cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    err = DV_ERROR_INIT;
+    snprintf(run_dir, sizeof(run_dir), "/tmp/davit-streams-XXXXXX");
+    cr_assert_not_null(mkdtemp(run_dir));
+    snprintf(socket_path, sizeof(socket_path), "%s/monitor.sock", run_dir);
+    start_monitor();
+    cr_assert_eq(dv_monitor_launcher_new(socket_path, &launcher, &err), 0, "%s", err.text);
+    open_exits();
+}
+
+static void teardown(void)
+{
+    char path[128];
+    for (size_t i = 0; i < started_count; i++) {
+        dv_autoclose int pidfd = dv_pidfd_open((pid_t)started[i].pid, started[i].start_ticks);
+        if (pidfd >= 0)
+            (void)dv_pidfd_signal(pidfd, SIGKILL);
+    }
+    if (monitor)
+        kill_monitor();
+    if (launcher)
+        launcher->free(launcher);
+    if (exits)
+        exits->free(exits);
+    snprintf(path, sizeof(path), "%s/mounts", run_dir);
+    (void)umount2(path, MNT_DETACH);
+    if (run_dir[0])
+        (void)!dv_tree_remove(run_dir, NULL);
+}
+
+TestSuite(streams, .init = setup, .fini = teardown, .timeout = 90);
+
+/* Runs `script` as a container with a terminal, or with FIFOs. */
+static struct dv_exit_watch_cmd run(const char *id, const char *script, bool is_tty)
+{
+    static const char *const names[] = {"stdin", "stdout", "stderr", "pid", "json.log"};
+    static struct dv_launch_result result;
+    char paths[5][256];
+    char folder[256];
+    char console[128];
+    path_to(folder, id, "");
+    cr_assert_eq(dv_dir_make(folder, 0700, &err), 0, "%s", err.text);
+    for (size_t i = 0; i < 5; i++) {
+        path_to(paths[i], id, names[i]);
+        if (i < 3 && !is_tty)
+            cr_assert_eq(mkfifo(paths[i], 0600), 0);
+    }
+    snprintf(console, sizeof(console), "%s/tty.1", run_dir);
+    const char *argv[] = {DV_FAKE_RUNTIME, script, paths[3], is_tty ? console : NULL, NULL};
+    const char *env[] = {"PATH=/usr/bin:/bin", NULL};
+    struct dv_launch what = {
+        .container_id = id,
+        .argv = argv,
+        .envp = env,
+        .log = {.path = paths[4]},
+        .pid_file = paths[3],
+        .timeout_ms = 20000,
+    };
+    if (is_tty)
+        what.stdio = (struct dv_launch_stdio){.console = console, .takes_input = true};
+    else
+        what.stdio = (struct dv_launch_stdio){.in = paths[0], .out = paths[1], .err = paths[2]};
+    cr_assert_eq(launcher->launch(launcher, &what, &result, &err), 0, "%s", err.text);
+    cr_assert_eq(result.exit_code, 0, "%s", result.stderr_text);
+    cr_assert_neq(access(console, F_OK), 0, "the socket for the terminal is removed");
+    struct dv_exit_watch_cmd cmd = {
+        .id = (char *)id, .pid = result.pid, .start_ticks = result.start_ticks};
+    started[started_count++] = cmd;
+    cr_assert_eq(exits->watch(exits, &cmd, &err), 0, "%s", err.text);
+    return cmd;
+}
+
+/* As the daemon does beside waiting for ends: terminals come over this connection. */
+static void serve_exits(void)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    struct dv_container_exited exit;
+    cr_assert_geq(exits->next(exits, arena, &exit, &err), 0, "%s", err.text);
+}
+
+static bool has_terminal(void)
+{
+    char link[64];
+    char target[64];
+    for (int fd = 3; fd < 256; fd++) {
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        ssize_t len = readlink(link, target, sizeof(target) - 1);
+        target[len > 0 ? len : 0] = '\0';
+        if (strstr(target, "ptmx"))
+            return true;
+    }
+    return false;
+}
+
+/* Until davitd's side has its duplicate. */
+static void serve_terminal(void)
+{
+    for (int64_t until = now_ns() + WAIT_NS; !has_terminal();) {
+        cr_assert_lt(now_ns(), until, "no terminal comes");
+        serve_exits();
+        (void)poll(NULL, 0, 5);
+    }
+}
+
+/* The next frame of a stream; 0: it ended. */
+static uint16_t next_frame(int fd, struct dv_arena *arena, void **ret)
+{
+    int64_t until = now_ns() + WAIT_NS;
+    uint16_t kind = 0;
+    for (;;) {
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        cr_assert_lt(now_ns(), until, "nothing comes");
+        if (poll(&ready, 1, 20) == 1)
+            return dv_monitor_receive(fd, arena, &kind, ret, NULL) > 0 ? kind : 0;
+        serve_exits();
+    }
+}
+
+static int attach(const char *id, bool waits)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    int fd = -1;
+    void *body;
+    cr_assert_eq(dv_monitor_attach(socket_path, id, waits, &fd, &err), 0, "%s", err.text);
+    cr_assert_eq(next_frame(fd, arena, &body), DV_KIND_monitor_welcome);
+    return fd;
+}
+
+static const struct dv_monitor_attached *attached(int fd, struct dv_arena *arena)
+{
+    void *body = NULL;
+    uint16_t kind = next_frame(fd, arena, &body);
+    if (kind == DV_KIND_failure)
+        cr_assert_fail("%s", ((struct dv_failure *)body)->text);
+    cr_assert_eq(kind, DV_KIND_monitor_attached);
+    return body;
+}
+
+static void type(int fd, const char *text)
+{
+    const struct dv_monitor_input input = {.data = {(uint8_t *)text, strlen(text)}};
+    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_input, &input, &err), 0, "%s", err.text);
+}
+
+/* Reads until the output has `text`; what came before it is dropped. */
+static void expect_output(int fd, const char *text)
+{
+    DV_AUTO_IN_PLACE(dv_buf) all = DV_BUF_INIT(1 << 20);
+    while (!all.data || !strstr(all.data, text)) {
+        DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+        void *body;
+        cr_assert_eq(next_frame(fd, arena, &body), DV_KIND_monitor_output, "before '%s'", text);
+        const struct dv_monitor_output *output = body;
+        cr_assert_eq(dv_buf_append(&all, output->data.data, output->data.len, &err), 0);
+    }
+}
+
+static void expect_ended(int fd, int code)
+{
+    for (;;) {
+        DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+        void *body;
+        uint16_t kind = next_frame(fd, arena, &body);
+        if (kind == DV_KIND_monitor_output)
+            continue;
+        cr_assert_eq(kind, DV_KIND_monitor_ended);
+        cr_assert(((struct dv_monitor_ended *)body)->is_code_known);
+        cr_assert_eq(((struct dv_monitor_ended *)body)->exit_code, code);
+        return;
+    }
+}
+
+Test(streams, a_terminal_is_typed_into_resized_and_ends_with_the_code)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    (void)run("t", "trap 'stty size' WINCH; test -t 0 && echo terminal; " ECHO, true);
+    dv_autoclose int fd = attach("t", false);
+    const struct dv_monitor_attached *what = attached(fd, arena);
+    cr_expect(what->is_tty);
+    cr_expect(what->takes_input);
+    type(fd, "one\n");
+    expect_output(fd, "got one");
+    const struct dv_monitor_resize size = {.rows = 12, .columns = 34};
+    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_resize, &size, &err), 0);
+    type(fd, "two\n"); /* the shell looks at its trap after a command */
+    expect_output(fd, "12 34");
+    type(fd, "end\n");
+    expect_ended(fd, 7);
+}
+
+Test(streams, fifos_are_typed_into_and_read_by_several)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    (void)run("f", ECHO, false);
+    dv_autoclose int fd = attach("f", false);
+    dv_autoclose int other = attach("f", false);
+    cr_expect_not(attached(fd, arena)->is_tty);
+    cr_expect(attached(other, arena)->takes_input);
+    type(fd, "one\n");
+    expect_output(other, "got one");
+    expect_output(fd, "got one");
+    dv_close(&fd);
+    type(other, "end\n");
+    expect_ended(other, 7);
+}
+
+Test(streams, a_terminal_goes_on_in_the_next_monitor)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    (void)run("t", ECHO, true);
+    serve_terminal();
+    for (int round = 0; round < 2; round++) {
+        kill_monitor();
+        start_monitor();
+        dv_autoclose int fd = attach("t", false);
+        cr_expect(attached(fd, arena)->is_tty);
+        type(fd, "again\n");
+        expect_output(fd, "got again");
+    }
+}
+
+Test(streams, a_terminal_goes_on_with_the_next_daemon_and_the_monitor_after_it)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    struct dv_exit_watch_cmd cmd = run("t", ECHO, true);
+    serve_terminal();
+    exits->free(exits);
+    cr_assert_not(has_terminal());
+    open_exits();
+    cr_assert_eq(exits->watch(exits, &cmd, &err), 0, "%s", err.text);
+    serve_terminal();
+    kill_monitor();
+    start_monitor();
+    dv_autoclose int fd = attach("t", false);
+    (void)attached(fd, arena);
+    type(fd, "end\n");
+    expect_output(fd, "got end");
+}
+
+Test(streams, who_waits_gets_the_first_byte)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    dv_autoclose int tty = attach("t", true);
+    dv_autoclose int fifo = attach("f", true);
+    (void)run("t", "echo first; exit 3", true);
+    (void)run("f", "echo second; exit 4", false);
+    (void)attached(tty, arena);
+    (void)attached(fifo, arena);
+    expect_output(tty, "first");
+    expect_ended(tty, 3);
+    expect_output(fifo, "second");
+    expect_ended(fifo, 4);
+}
+
+static void expect_failure(int fd, const char *text)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    void *body = NULL;
+    cr_assert_eq(next_frame(fd, arena, &body), DV_KIND_failure);
+    cr_expect(strstr(((struct dv_failure *)body)->text, text), "%s",
+              ((struct dv_failure *)body)->text);
+    cr_expect_eq(next_frame(fd, arena, &body), 0, "the connection is closed");
+}
+
+Test(streams, what_does_not_run_has_no_streams)
+{
+    dv_autoclose int fd = attach("nobody", false);
+    expect_failure(fd, "'nobody' is not running");
+}
+
+Test(streams, who_holds_a_stream_can_do_nothing_else)
+{
+    const char *argv[] = {"/bin/true"};
+    const struct dv_monitor_launch launch = {.argv = {(char **)argv, 1}, .timeout_ms = 1000};
+    dv_autoclose int fd = attach("later", true);
+    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_launch, &launch, &err), 0);
+    expect_failure(fd, "is not expected now");
+}
+
+Test(streams, a_process_is_started_with_pipes_and_ends_with_its_code)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    char pid_file[256];
+    int fd = -1;
+    void *body;
+    (void)run("f", "read x", false);
+    path_to(pid_file, "f", "exec.1.pid");
+    const char *argv[] = {DV_FAKE_RUNTIME, "cat; echo bad >&2; exit 5", pid_file};
+    const char *env[] = {"PATH=/usr/bin:/bin"};
+    const struct dv_monitor_launch launch = {.argv = {(char **)argv, 3},
+                                             .env = {(char **)env, 1},
+                                             .pid_file = pid_file,
+                                             .takes_input = true,
+                                             .timeout_ms = 20000};
+    cr_assert_eq(dv_monitor_exec(socket_path, "f", &launch, &fd, &err), 0, "%s", err.text);
+    dv_autoclose int stream = fd;
+    cr_assert_eq(next_frame(stream, arena, &body), DV_KIND_monitor_welcome);
+    cr_expect(attached(stream, arena)->takes_input);
+    type(stream, "typed");
+    expect_output(stream, "typed");
+    const struct dv_monitor_input end = {.is_end = true};
+    cr_assert_eq(dv_monitor_send(stream, &dv_schema_monitor_input, &end, &err), 0);
+    expect_output(stream, "bad");
+    expect_ended(stream, 5);
+    cr_expect_neq(access(pid_file, F_OK), 0, "nothing of it is left");
+}
+
+Test(streams, a_process_that_cannot_be_started_says_why)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    int fd = -1;
+    void *body;
+    (void)run("f", "read x", false);
+    const char *argv[] = {"/bin/sh", "-c", "echo no such program >&2; exit 1"};
+    const struct dv_monitor_launch launch = {.argv = {(char **)argv, 3}, .timeout_ms = 20000};
+    cr_assert_eq(dv_monitor_exec(socket_path, "f", &launch, &fd, &err), 0, "%s", err.text);
+    dv_autoclose int stream = fd;
+    cr_assert_eq(next_frame(stream, arena, &body), DV_KIND_monitor_welcome);
+    expect_failure(stream, "no such program");
+}
+
+Test(streams, a_daemon_of_the_version_before_is_served)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    const struct dv_monitor_hello hello = {.version = 1, .oldest = 1};
+    uint16_t kind;
+    void *body;
+    dv_autoclose int fd = connect_raw();
+    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_hello, &hello, &err), 0);
+    cr_assert_eq(dv_monitor_receive(fd, arena, &kind, &body, &err), 1, "%s", err.text);
+    cr_assert_eq(kind, DV_KIND_monitor_welcome);
+    cr_expect_eq(((struct dv_monitor_welcome *)body)->version, 1);
+}
