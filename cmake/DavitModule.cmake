@@ -148,14 +148,18 @@ function(dv_plain_test name)
         ENVIRONMENT "TSAN_OPTIONS=ignore_noninstrumented_modules=1:halt_on_error=1;ASAN_OPTIONS=abort_on_error=1")
 endfunction()
 
-# A libFuzzer target, built by the `fuzz` preset only; seeds live in tests/golden or
-# tests/fuzz/seeds/NAME.
+# A libFuzzer target, linked by the `fuzz` preset only and compiled by `dev` too, so that it follows
+# what it calls; seeds live in tests/golden or tests/fuzz/seeds/NAME.
 function(dv_fuzz_test name)
     cmake_parse_arguments(T "" "SEEDS" "SOURCES;USES;LIBRARIES" ${ARGN})
+    list(TRANSFORM T_SOURCES PREPEND ${CMAKE_SOURCE_DIR}/)
     if(NOT DAVIT_SANITIZE STREQUAL "fuzzer")
+        if(BUILD_TESTING AND NOT DAVIT_SANITIZE)
+            add_library(fuzz_${name} OBJECT ${T_SOURCES})
+            dv_use(fuzz_${name} ${T_USES})
+        endif()
         return()
     endif()
-    list(TRANSFORM T_SOURCES PREPEND ${CMAKE_SOURCE_DIR}/)
     add_executable(fuzz_${name} ${T_SOURCES})
     dv_use(fuzz_${name} ${T_USES})
     foreach(library IN LISTS T_LIBRARIES)

@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     DV_AUTO(dv_meter_links) links = dv_meter_links_offline();
     if (!links)
         return 0;
-    (void)dv_meter_links_take(links, data + 1, size - 1, &is_done, NULL);
+    (void)!dv_meter_links_take(links, data + 1, size - 1, &is_done, NULL);
     (void)dv_meter_links_uplinks(links, &a, &b);
     (void)dv_meter_links_named(links, "eth0");
     return 0;

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size)
         memcpy(output, data, size);
     output[size] = '\0';
-    struct dv_str reason = dv_str_of(call_reason(output, text, sizeof(text)));
+    struct dv_str reason = dv_str_of(dv_oci_call_reason(output, text, sizeof(text)));
     if (reason.len == 0 || !dv_str_is_utf8(reason))
         abort();
     return 0;

@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dv_error err = DV_ERROR_INIT;
     char *url = NULL;
     if (dv_challenge_parse(&headers, arena, &challenge, &err) == 0 && challenge.is_bearer) {
-        (void)dv_token_url(&challenge, "repository:x:pull", arena, &url, &err);
+        (void)!dv_token_url(&challenge, "repository:x:pull", arena, &url, &err);
         (void)dv_auth_may_send("r.example.com", true, challenge.realm);
     }
     dv_error_clear(&err);

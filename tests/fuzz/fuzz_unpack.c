@@ -67,6 +67,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dv_unpack_totals totals;
     struct dv_error err = DV_ERROR_INIT;
     if (dv_unpack_tar_read(source, &sink, &limits, &totals, &err) == 0)
-        (void)dv_unpack_source_finish(source, NULL);
+        (void)!dv_unpack_source_finish(source, NULL);
     return 0;
 }
