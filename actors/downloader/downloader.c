@@ -2,6 +2,7 @@
 /* curl's multi interface on the cell's watches and timers. */
 #include "actors/downloader/downloader.h"
 
+#include "actors/downloader/artifact.h"
 #include "actors/downloader/transfer.h"
 #include "base/log.h"
 
@@ -97,7 +98,10 @@ static void on_retry(struct dv_cell *cell, void *ctx)
     struct state *s = dv_cell_state(cell);
     struct transfer *transfer = ctx;
     transfer->retry_timer = 0;
-    transfer_rewind(transfer);
+    if (transfer->artifact)
+        artifact_rewind(transfer);
+    else
+        transfer_rewind(transfer);
     curl_multi_add_handle(s->multi, transfer->easy);
 }
 
@@ -115,16 +119,36 @@ static void answer_all(struct state *s,
     }
 }
 
+static void answer_artifact(struct state *s, struct transfer *transfer, CURLcode code)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    struct dv_artifact_result result;
+    if (artifact_finish(transfer, code, &result, &err) < 0)
+        dv_answer_error(s->cell, &transfer->request, &err);
+    else
+        dv_answer(s->cell, &transfer->request, DV_KIND_artifact_result, &result);
+    unlink_transfer(s, transfer);
+    transfer_free(transfer);
+}
+
 static void end(struct state *s, struct transfer *transfer, CURLcode code)
 {
     curl_multi_remove_handle(s->multi, transfer->easy);
-    if (transfer_may_retry(transfer, code)) {
-        int64_t wait_ms = (int64_t)RETRY_FIRST_MS << transfer->tries;
+    int64_t wait_ms = (int64_t)RETRY_FIRST_MS << transfer->tries;
+    if (transfer->artifact) /* many gateways may have been cut off by one server */
+        wait_ms += (int64_t)(dv_cell_random(s->cell) % (uint64_t)(wait_ms / 2));
+    if (transfer->artifact ? artifact_may_retry(transfer, code, wait_ms)
+                           : transfer_may_retry(transfer, code)) {
         transfer->tries++;
         dv_log(DV_LOG_INFO, "downloader: %s broke after %lld bytes, goes on in %lld ms: %s",
-               transfer->command->job, (long long)transfer->stored, (long long)wait_ms,
-               transfer->curl_text);
+               transfer->command->job,
+               transfer->artifact ? (long long)transfer->body.len : (long long)transfer->stored,
+               (long long)wait_ms, transfer->curl_text);
         transfer->retry_timer = dv_timer_set(s->cell, wait_ms, on_retry, transfer);
+        return;
+    }
+    if (transfer->artifact) {
+        answer_artifact(s, transfer, code);
         return;
     }
     struct dv_error err = DV_ERROR_INIT;
@@ -190,6 +214,29 @@ static int on_download(struct dv_cell *cell,
     return 0;
 }
 
+static int on_artifact(struct dv_cell *cell,
+                       const void *body,
+                       struct dv_request **request,
+                       struct dv_error *err)
+{
+    struct state *s = dv_cell_state(cell);
+    if (!*request)
+        return dv_error_set(err, DV_ERR_INTERNAL, "an artifact that nobody waits for");
+    if (s->count >= DV_DOWNLOADS_MAX)
+        return dv_error_set(err, DV_ERR_BUSY, "%u downloads run, the limit; try again later",
+                            s->count);
+    struct transfer *transfer = NULL;
+    int r = artifact_new(cell, body, &transfer, err);
+    if (r < 0)
+        return r;
+    transfer->request = dv_steal(request);
+    transfer->next = s->transfers;
+    s->transfers = transfer;
+    s->count++;
+    curl_multi_add_handle(s->multi, transfer->easy);
+    return 0;
+}
+
 static int
 on_cancel(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
 {
@@ -214,6 +261,7 @@ on_cancel(struct dv_cell *cell, const void *body, struct dv_request **request, s
 static const struct dv_handler handlers[] = {
     {DV_KIND_download_cmd, on_download},
     {DV_KIND_download_cancel, on_cancel},
+    {DV_KIND_artifact_cmd, on_artifact},
 };
 
 static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *err)

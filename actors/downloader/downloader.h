@@ -6,7 +6,8 @@
  * resumed by range a few times. Redirects are followed without credentials and never from https to
  * http.
  *
- * Takes download_cmd (answered with download_result for every HTTP status) and download_cancel.
+ * Takes download_cmd (answered with download_result for every HTTP status), artifact_cmd (answered
+ * with artifact_result, or why there is none) and download_cancel, which ends either.
  */
 #include "actors/kit/cell.h"
 

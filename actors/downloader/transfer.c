@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/downloader/transfer.h"
 
+#include "actors/downloader/artifact.h"
 #include "messages/codec.h"
 
 #include <errno.h>
@@ -78,6 +79,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
 {
     struct transfer *t = ctx;
     size_t len = size * count;
+    if (t->artifact)
+        return artifact_body(t, bytes, len);
     if (!t->is_judged && !judge(t))
         return give_up(t, DV_ERR_IO, "cannot begin the file anew");
     if (t->is_to_file) {

@@ -41,6 +41,14 @@ struct transfer {
     uint64_t retry_timer;
     struct dv_error error; /* set by a callback: why it ended the transfer */
     char curl_text[CURL_ERROR_SIZE];
+
+    /* artifact.c; NULL: a blob, and what follows is unused. */
+    const struct dv_artifact_cmd *artifact;
+    struct dv_cell *cell;
+    int64_t deadline_ns; /* of all tries together */
+    int64_t told_ns;     /* when progress was told */
+    char etag[256];      /* of what is in the body */
+    char sha256[DV_DIGEST_SIZE];
 };
 
 /* Copies the command; the handle is ready for curl_multi_add_handle and gives the transfer back as

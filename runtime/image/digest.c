@@ -92,6 +92,23 @@ char *dv_digest_of(const void *bytes, size_t len, char text[DV_DIGEST_SIZE])
     return text;
 }
 
+int dv_digest_hex_of(const char *algorithm,
+                     const void *bytes,
+                     size_t len,
+                     char ret_hex[DV_DIGEST_SIZE],
+                     struct dv_error *err)
+{
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned sum_len = 0;
+    const EVP_MD *md = EVP_get_digestbyname(algorithm);
+    if (!md || EVP_Digest(bytes, len, sum, &sum_len, md, NULL) != 1)
+        return dv_error_set(err, DV_ERR_UNSUPPORTED, "%s sums cannot be made on this machine",
+                            algorithm);
+    for (unsigned i = 0; i < sum_len; i++)
+        snprintf(ret_hex + 2 * (size_t)i, 3, "%02x", sum[i]);
+    return 0;
+}
+
 int dv_digest_sum_new(const char *digest, struct dv_digest_sum **ret, struct dv_error *err)
 {
     const struct algorithm *algorithm = digest ? algorithm_of(dv_str_of(digest)) : NULL;

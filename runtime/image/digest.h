@@ -24,6 +24,15 @@ struct dv_str dv_digest_hex(const char *digest);
 /* The sha256 digest of the bytes; returns `text`. */
 char *dv_digest_of(const void *bytes, size_t len, char text[DV_DIGEST_SIZE]);
 
+/* The hexadecimal sum of the bytes, lower case, for "md5", "sha1" or "sha256": checksums of
+ * artifacts are not content digests. UNSUPPORTED where the machine's policy forbids that algorithm.
+ */
+__attribute__((warn_unused_result)) int dv_digest_hex_of(const char *algorithm,
+                                                         const void *bytes,
+                                                         size_t len,
+                                                         char ret_hex[DV_DIGEST_SIZE],
+                                                         struct dv_error *err);
+
 struct dv_digest_sum;
 
 /* Starts a sum to be compared with `digest`. INVALID if that is no digest. */

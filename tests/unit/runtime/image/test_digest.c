@@ -76,3 +76,16 @@ Test(digest, verifies_files)
     cr_assert_eq(dv_digest_verify_fd(ABC, fd, &err), 0, "%s", err.text);
     cr_assert_eq(dv_digest_verify_fd(EMPTY, fd, &err), -DV_ERR_CORRUPT);
 }
+
+Test(digest, checksums_of_artifacts_are_known_sums)
+{
+    char hex[DV_DIGEST_SIZE];
+    struct dv_error err = DV_ERROR_INIT;
+    cr_assert_eq(dv_digest_hex_of("md5", "abc", 3, hex, &err), 0, "%s", err.text);
+    cr_assert_str_eq(hex, "900150983cd24fb0d6963f7d28e17f72");
+    cr_assert_eq(dv_digest_hex_of("sha1", "abc", 3, hex, &err), 0);
+    cr_assert_str_eq(hex, "a9993e364706816aba3e25717850c26c9cd0d89d");
+    cr_assert_eq(dv_digest_hex_of("sha256", NULL, 0, hex, &err), 0);
+    cr_assert_str_eq(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    cr_assert_eq(dv_digest_hex_of("crc", "abc", 3, hex, &err), -DV_ERR_UNSUPPORTED);
+}
