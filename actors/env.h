@@ -33,6 +33,8 @@ struct dv_actor_settings {
     int64_t repeat_window_ms;    /* how long answers are remembered */
     int64_t checkpoint_ms;       /* records are written beside the journal this often */
     int64_t rotate_bytes;        /* the journal is written anew beyond that, 0: 16 MB */
+    int64_t artifact_ms;         /* one artifact may take so long, with all its tries */
+    int64_t replace_wait_ms;     /* a container that replaces another must stay up so long */
     unsigned workers;            /* size of the pool */
     unsigned commands_max;       /* admission: commands in progress per bridge */
     unsigned repeats_max;        /* answers remembered per bridge */
@@ -42,6 +44,14 @@ struct dv_actor_settings {
     const char *version;
     const char *network_note;               /* for davit status; NULL: nothing to say */
     const struct dv_limit_refusals *limits; /* that this machine cannot hold; NULL: it holds all */
+};
+
+/* How artifacts are fetched. Files; NULL: none. */
+struct dv_artifact_settings {
+    const char *root_ca; /* authorities that are trusted beside the system's */
+    const char *client_cert;
+    const char *client_key;
+    const char *known_hosts; /* of SFTP */
 };
 
 /* One bridge of the daemon: session/<name> and bridge/<name>. */
@@ -65,6 +75,7 @@ struct dv_actor_env {
     const char *home_dir;
     const struct dv_record_files *record_files; /* NULL: the real ones, below home_dir */
     const struct dv_registry_settings *registries;
+    const struct dv_artifact_settings *artifacts; /* NULL: none of them */
     const char *ingest_dir; /* where the downloader puts blobs before the store adopts them */
     const struct dv_bridge_setup *bridges; /* ends with a NULL name */
     void *ports;                           /* first argument of the two below */

@@ -11,6 +11,7 @@
 #include "actors/image/image.h"
 #include "actors/roster/roster.h"
 #include "actors/session/session.h"
+#include "actors/software/software.h"
 #include "actors/store/store.h"
 #include "actors/worker/worker.h"
 #include "base/arena.h"
@@ -20,19 +21,13 @@
 #define RESTORE_MS      600000
 
 const struct dv_cell_type *const daemon_actor_types[] = {
-    &dv_bridge_cell,
-    &dv_container_cell,
-    &dv_downloader_cell,
-    &dv_exits_cell,
-    &dv_factory_cell,
-    &dv_gateway_cell,
-    &dv_image_cell,
-    &dv_roster_cell,
-    &dv_session_cell,
-    &dv_store_cell,
-    &dv_worker_cell,
-    &dv_workers_cell,
-    NULL,
+    &dv_bridge_cell,     &dv_container_cell,
+    &dv_downloader_cell, &dv_exits_cell,
+    &dv_factory_cell,    &dv_gateway_cell,
+    &dv_image_cell,      &dv_roster_cell,
+    &dv_session_cell,    &dv_software_cell,
+    &dv_store_cell,      &dv_worker_cell,
+    &dv_workers_cell,    NULL,
 };
 
 /* Containers are restored before the first bridge opens, so that the twin is true from its start.
@@ -47,10 +42,14 @@ static int wait_for_restore(struct dv_system *system, struct dv_error *err)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory");
     int r = dv_system_ask(system, DV_ADDRESS_ROSTER, DV_KIND_container_list_query, &query,
                           RESTORE_MS, arena, &kind, &body, err);
-    if (r == 0)
-        dv_log(DV_LOG_INFO, "%zu containers are known",
-               ((const struct dv_container_list *)body)->containers.count);
-    return r;
+    if (r < 0)
+        return r;
+    dv_log(DV_LOG_INFO, "%zu containers are known",
+           ((const struct dv_container_list *)body)->containers.count);
+    /* It takes no command before it knows them too. */
+    struct dv_feature_query feature;
+    return dv_system_ask(system, DV_ADDRESS_SOFTWARE, DV_KIND_feature_query, &feature, RESTORE_MS,
+                         arena, &kind, &body, err);
 }
 
 static int spawn_bridge(struct dv_system *system, const char *name, struct dv_error *err)
@@ -77,6 +76,7 @@ int daemon_actors_start(struct dv_system *system,
         {DV_ADDRESS_IMAGE, "image"},
         {DV_ADDRESS_ROSTER, "roster"},
         {DV_ADDRESS_FACTORY, "ContainerFactory"},
+        {DV_ADDRESS_SOFTWARE, "SoftwareUpdatable"},
         {DV_ADDRESS_GATEWAY, "gateway"},
     };
     int r = 0;

@@ -107,6 +107,7 @@ struct daemon {
     struct dv_local_config local;
     struct dv_registry *registries;
     struct dv_registry_settings registry_settings;
+    struct dv_artifact_settings artifacts;
     char local_socket[PATH_MAX];
     struct dv_bridge_setup bridges[3];
     struct dv_actor_env env;
@@ -191,6 +192,7 @@ static int prepare(struct daemon *d, struct dv_error *err)
     if (!d->registries)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the registries");
     daemon_registries(d->config, d->registries, &d->registry_settings);
+    daemon_artifacts(d->config, &d->artifacts);
     if (r == 0)
         r = fill_bridges(d, err);
     d->env = (struct dv_actor_env){
@@ -198,6 +200,7 @@ static int prepare(struct daemon *d, struct dv_error *err)
         .journal = d->journal,
         .home_dir = d->config->home_dir,
         .registries = &d->registry_settings,
+        .artifacts = &d->artifacts,
         .ingest_dir = dv_image_store_ingest_dir(d->ports.images),
         .bridges = d->bridges,
         .ports = &d->ports,

@@ -22,6 +22,8 @@ void daemon_settings(const struct dv_config *c, struct dv_actor_settings *ret)
         .unpack_timeout_ms = c->unpack_ns / NS_PER_MS,
         .repeat_window_ms = c->repeat_window_ns / NS_PER_MS,
         .checkpoint_ms = c->checkpoint_ns / NS_PER_MS,
+        .artifact_ms = c->artifact_ns / NS_PER_MS,
+        .replace_wait_ms = c->replace_wait_ns / NS_PER_MS,
         .workers = (unsigned)c->workers,
         .commands_max = (unsigned)c->commands_max,
         .repeats_max = (unsigned)c->repeats_max,
@@ -29,6 +31,21 @@ void daemon_settings(const struct dv_config *c, struct dv_actor_settings *ret)
         .outbox_max = (unsigned)c->outbox_max,
         .version = DAEMON_VERSION,
         .network_note = network_note,
+    };
+}
+
+static const char *given(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+void daemon_artifacts(const struct dv_config *c, struct dv_artifact_settings *ret)
+{
+    *ret = (struct dv_artifact_settings){
+        .root_ca = given(c->artifact_root_ca),
+        .client_cert = given(c->artifact_client_cert),
+        .client_key = given(c->artifact_client_key),
+        .known_hosts = given(c->artifact_known_hosts),
     };
 }
 

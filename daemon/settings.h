@@ -9,6 +9,7 @@
 #define DAEMON_VERSION "0.1.0"
 
 void daemon_settings(const struct dv_config *config, struct dv_actor_settings *ret);
+void daemon_artifacts(const struct dv_config *config, struct dv_artifact_settings *ret);
 void daemon_hono_config(const struct dv_config *config, struct dv_hono_config *ret);
 
 /* Registries whose TLS files cannot be used are reported and lose them, as in Kanto. `registries`

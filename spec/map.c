@@ -103,6 +103,9 @@ static const struct spec_row record_rows[] = {
     {"start_pending", NULL, "davit.start_pending", SPEC_PLAIN},
     {"restart_wait_ms", NULL, "davit.restart_wait_ms", SPEC_PLAIN},
     {"restart_due_ns", NULL, "davit.restart_due_ns", SPEC_PLAIN},
+    {"module_name", NULL, "davit.module_name", SPEC_PLAIN},
+    {"module_version", NULL, "davit.module_version", SPEC_PLAIN},
+    {"artifact_digest", NULL, "davit.artifact_digest", SPEC_PLAIN},
 };
 
 #define MAP(schema, rows)                                                                          \

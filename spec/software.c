@@ -242,6 +242,7 @@ static int read_link(struct reader *r,
     struct dv_artifact_link link = {0};
     int64_t named;
     int64_t protocol = 0;
+    int64_t md5_protocol = 0;
     if (!dv_enum_parse(&dv_enum_artifact_protocol, key, &named)) {
         reject(r, module, "%s.download: %.32s is not one of HTTPS, SFTP, HTTP, FTP", r->path, key);
         return 0;
@@ -257,13 +258,14 @@ static int read_link(struct reader *r,
         e = take_text(r, object, "md5url", URL_MAX, &md5url);
     if (e < 0 || !url)
         return e;
-    if (!read_scheme(url, &protocol) || (md5url && !read_scheme(md5url, &(int64_t){0}))) {
+    if (!read_scheme(url, &protocol) || (md5url && !read_scheme(md5url, &md5_protocol))) {
         reject(r, module, "%s.download.%s: a link begins with https, sftp, http or ftp, and a host",
                r->path, dv_enum_api(&dv_enum_artifact_protocol, named));
         return 0;
     }
     link.protocol = (enum dv_artifact_protocol)protocol;
     link.url = (struct dv_bytes){(uint8_t *)url, strlen(url)};
+    link.md5_protocol = (enum dv_artifact_protocol)md5_protocol;
     if (md5url)
         link.md5url = (struct dv_bytes){(uint8_t *)md5url, strlen(md5url)};
     size_t at = artifact->links.count++;

@@ -33,7 +33,8 @@ __attribute__((warn_unused_result)) int dv_software_remove(struct dv_str args,
                                                            struct dv_error *err);
 
 /* A container description as an artifact, with the rules of a create: what an artifact says of
- * state, layers and the like is ignored. `id` is used when it names none. */
+ * state, layers and the like is ignored. `id` is used when it names none. CORRUPT: it is no JSON.
+ */
 __attribute__((warn_unused_result)) int dv_software_description(const char *bytes,
                                                                 size_t len,
                                                                 const char *id,
@@ -54,9 +55,21 @@ __attribute__((warn_unused_result)) int dv_software_dependency(const char *id,
                                                                struct dv_dependency *ret,
                                                                struct dv_error *err);
 
-/* Member "key": {...} of installedDependencies. */
-struct dv_json_writer;
-void dv_software_write_dependency(struct dv_json_writer *w, const struct dv_dependency *dependency);
+/* The value of installedDependencies: an object, or null without any. Those that do not fit into
+ * `max_bytes` are left out and counted. */
+__attribute__((warn_unused_result)) int
+dv_software_write_dependencies(const struct dv_dependency *dependencies,
+                               size_t count,
+                               size_t max_bytes,
+                               struct dv_buf *out,
+                               size_t *ret_left_out,
+                               struct dv_error *err);
+/* The properties of the whole feature; the three are JSON, NULL: not shown. */
+__attribute__((warn_unused_result)) int dv_software_write_properties(const char *dependencies,
+                                                                     const char *last_operation,
+                                                                     const char *last_failed,
+                                                                     struct dv_buf *out,
+                                                                     struct dv_error *err);
 
 /* lastOperation and lastFailedOperation. */
 struct dv_software_report {

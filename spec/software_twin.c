@@ -17,7 +17,14 @@ int dv_software_description(const char *bytes,
                             struct dv_error *err)
 {
     struct dv_container_record *record = NULL;
-    int r = dv_record_decode(bytes, len, id, arena, &record, err);
+    DV_AUTO(dv_json) tree = NULL;
+    int r = dv_json_parse(bytes, len, &tree, err);
+    if (r == -DV_ERR_INVALID && err) {
+        err->class = DV_ERR_CORRUPT;
+        return -DV_ERR_CORRUPT;
+    }
+    if (r == 0)
+        r = dv_record_decode(bytes, len, id, arena, &record, err);
     if (r == 0)
         r = dv_spec_fill_defaults(record, arena, true, err);
     if (r == 0)
@@ -37,6 +44,11 @@ int dv_software_description(const char *bytes,
     record->start_pending = false;
     record->layers = (struct dv_texts){0};
     record->image_id = NULL;
+    record->restart_wait_ms = 0;
+    record->restart_due_ns = 0;
+    record->module_name = NULL;
+    record->module_version = NULL;
+    record->artifact_digest = NULL;
     *ret = record;
     return 0;
 }
@@ -121,7 +133,7 @@ static void write_dependency(struct dv_json_writer *w, const struct dv_dependenc
     dv_jw_object_end(w);
 }
 
-void dv_software_write_dependency(struct dv_json_writer *w, const struct dv_dependency *dependency)
+static void write_member(struct dv_json_writer *w, const struct dv_dependency *dependency)
 {
     DV_AUTO_IN_PLACE(dv_buf) key = DV_BUF_INIT(KEY_MAX);
     int r = append_key(&key, dependency->group ? dependency->group : "");
@@ -136,6 +148,60 @@ void dv_software_write_dependency(struct dv_json_writer *w, const struct dv_depe
     /* Too long for a key: the id alone is unique too. */
     dv_jw_key(w, r < 0 ? dependency->name : key.data);
     write_dependency(w, dependency);
+}
+
+int dv_software_write_dependencies(const struct dv_dependency *dependencies,
+                                   size_t count,
+                                   size_t max_bytes,
+                                   struct dv_buf *out,
+                                   size_t *ret_left_out,
+                                   struct dv_error *err)
+{
+    struct dv_json_writer w;
+    size_t left_out = 0;
+    dv_jw_init(&w, out);
+    if (count == 0)
+        dv_jw_null(&w);
+    else
+        dv_jw_object(&w);
+    for (size_t i = 0; i < count; i++) {
+        if (out->len > max_bytes)
+            left_out++;
+        else
+            write_member(&w, &dependencies[i]);
+    }
+    if (count)
+        dv_jw_object_end(&w);
+    *ret_left_out = left_out;
+    return dv_jw_done(&w, err);
+}
+
+static void write_raw(struct dv_json_writer *w, const char *key, const char *value)
+{
+    if (!value)
+        return;
+    dv_jw_key(w, key);
+    dv_jw_raw(w, value, strlen(value));
+}
+
+int dv_software_write_properties(const char *dependencies,
+                                 const char *last_operation,
+                                 const char *last_failed,
+                                 struct dv_buf *out,
+                                 struct dv_error *err)
+{
+    struct dv_json_writer w;
+    dv_jw_init(&w, out);
+    dv_jw_object(&w);
+    dv_jw_key(&w, "status");
+    dv_jw_object(&w);
+    dv_jw_member_text(&w, "softwareModuleType", DV_SOFTWARE_TYPE);
+    write_raw(&w, "installedDependencies", dependencies);
+    write_raw(&w, "lastOperation", last_operation);
+    write_raw(&w, "lastFailedOperation", last_failed);
+    dv_jw_object_end(&w);
+    dv_jw_object_end(&w);
+    return dv_jw_done(&w, err);
 }
 
 /* -- reports -------------------------------------------------------------------------------- */

@@ -168,6 +168,28 @@ static void check_property(struct world *world,
                    own ? own : feature->properties, value.data);
 }
 
+/* Each container is a dependency, and nothing else is. */
+static void check_dependencies(struct world *world, const struct dv_container_list *all)
+{
+    const struct fake_feature *software = fake_cloud_find(world->sim->cloud, "SoftwareUpdatable");
+    if (!software || !software->is_current) {
+        world_fail(world, "the twin has no SoftwareUpdatable");
+        return;
+    }
+    const char *shown = software->dependencies ? software->dependencies : software->properties;
+    size_t count = 0;
+    for (const char *at = shown; (at = strstr(at, "\"group\":")) != NULL; at++)
+        count++;
+    for (size_t i = 0; i < all->containers.count; i++) {
+        char name[FAKE_TEXT_MAX];
+        snprintf(name, sizeof(name), "\"name\":\"%s\"", all->containers.items[i].id);
+        if (!strstr(shown, name))
+            world_fail(world, "%s is no dependency in %s", all->containers.items[i].id, shown);
+    }
+    if (count != all->containers.count)
+        world_fail(world, "%zu dependencies of %zu containers", count, all->containers.count);
+}
+
 static void check_twin(struct world *world, const struct dv_container_list *all)
 {
     const struct fake_cloud *cloud = world->sim->cloud;
@@ -189,6 +211,7 @@ static void check_twin(struct world *world, const struct dv_container_list *all)
         check_property(world, record, feature, "name", feature->name, dv_twin_container_name);
         check_property(world, record, feature, "config", feature->config, dv_twin_container_config);
     }
+    check_dependencies(world, all);
     for (size_t i = 0; i < fake_cloud_features(cloud); i++) {
         const struct fake_feature *feature = fake_cloud_feature(cloud, i);
         if (strncmp(feature->id, CONTAINER, strlen(CONTAINER)) == 0 &&

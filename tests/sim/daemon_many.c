@@ -33,8 +33,8 @@ static int expect(struct whole_daemon *w, const char *status, size_t count, size
     struct dv_fake_counts counts;
     for (uint64_t seen = 0;;) {
         seen = memory_cloud_wait(w->cloud, seen, PATIENCE_MS);
-        size_t shown = status ? memory_cloud_in_status(w->cloud, status)
-                              : memory_cloud_features(w->cloud) - 1; /* ContainerFactory */
+        size_t shown =
+            status ? memory_cloud_in_status(w->cloud, status) : memory_cloud_containers(w->cloud);
         dv_fake_machine_count(w->machine, &counts);
         if (shown == count && counts.running == running)
             return 0;

@@ -311,8 +311,8 @@ static int containers_agree(struct story *s)
     if (counts.layers > list->containers.count)
         return fail(s, "%zu writable layers of %zu containers", counts.layers,
                     list->containers.count);
-    if (memory_cloud_features(s->w.cloud) != list->containers.count + 1)
-        return fail(s, "%zu features of %zu containers", memory_cloud_features(s->w.cloud),
+    if (memory_cloud_containers(s->w.cloud) != list->containers.count)
+        return fail(s, "%zu features of %zu containers", memory_cloud_containers(s->w.cloud),
                     list->containers.count);
     if (memory_cloud_bad_changes(s->w.cloud))
         return fail(s, "%zu properties of features that were not there",

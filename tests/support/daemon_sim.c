@@ -9,6 +9,7 @@
 #include "actors/image/image.h"
 #include "actors/roster/roster.h"
 #include "actors/session/session.h"
+#include "actors/software/software.h"
 #include "actors/store/store.h"
 #include "actors/worker/worker.h"
 #include "runtime/fake/driver.h"
@@ -26,17 +27,9 @@
 #define LIST_BYTES    (64U << 20)
 
 static const struct dv_cell_type *const cell_types[] = {
-    &dv_bridge_cell,
-    &dv_container_cell,
-    &dv_exits_cell,
-    &dv_factory_cell,
-    &dv_image_cell,
-    &dv_roster_cell,
-    &dv_session_cell,
-    &dv_store_cell,
-    &dv_worker_cell,
-    &dv_workers_cell,
-    NULL,
+    &dv_bridge_cell, &dv_container_cell, &dv_exits_cell,   &dv_factory_cell,
+    &dv_image_cell,  &dv_roster_cell,    &dv_session_cell, &dv_software_cell,
+    &dv_store_cell,  &dv_worker_cell,    &dv_workers_cell, NULL,
 };
 
 static const struct dv_registry_settings no_registries;
@@ -95,6 +88,8 @@ struct daemon_sim *daemon_sim_new(uint64_t seed)
         .unpack_timeout_ms = 60000,
         .repeat_window_ms = 600000,
         .checkpoint_ms = 5000,
+        .artifact_ms = 60000,
+        .replace_wait_ms = 10000,
         .workers = 2,
         .commands_max = 256,
         .repeats_max = 256,
@@ -126,9 +121,13 @@ static int spawn_services(struct daemon_sim *sim, struct dv_error *err)
         const char *address;
         const char *type;
     } services[] = {
-        {DV_ADDRESS_STORE, "store"},     {DV_ADDRESS_EXITS, "exits"},
-        {DV_ADDRESS_WORKERS, "workers"}, {DV_ADDRESS_IMAGE, "image"},
-        {DV_ADDRESS_ROSTER, "roster"},   {DV_ADDRESS_FACTORY, "ContainerFactory"},
+        {DV_ADDRESS_STORE, "store"},
+        {DV_ADDRESS_EXITS, "exits"},
+        {DV_ADDRESS_WORKERS, "workers"},
+        {DV_ADDRESS_IMAGE, "image"},
+        {DV_ADDRESS_ROSTER, "roster"},
+        {DV_ADDRESS_FACTORY, "ContainerFactory"},
+        {DV_ADDRESS_SOFTWARE, "SoftwareUpdatable"},
     };
     int r = 0;
     for (size_t i = 0; r == 0 && i < sizeof(services) / sizeof(services[0]); i++)
@@ -149,8 +148,14 @@ static int wait_for_restore(struct daemon_sim *sim, struct dv_error *err)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(LIST_BYTES);
     const struct dv_container_list *list;
-    return arena ? daemon_sim_list(sim, arena, &list, err)
-                 : dv_error_set(err, DV_ERR_NO_MEMORY, "no memory");
+    struct dv_feature_query feature;
+    uint16_t kind;
+    void *body;
+    int r = arena ? daemon_sim_list(sim, arena, &list, err)
+                  : dv_error_set(err, DV_ERR_NO_MEMORY, "no memory");
+    return r < 0 ? r
+                 : dv_system_ask(sim->system, DV_ADDRESS_SOFTWARE, DV_KIND_feature_query, &feature,
+                                 RESTORE_MS, arena, &kind, &body, err);
 }
 
 int daemon_sim_start(struct daemon_sim *sim, struct dv_error *err)

@@ -77,6 +77,9 @@ static void drop_feature(struct fake_cloud *cloud, struct fake_feature *feature)
 {
     free(feature->definition);
     free(feature->properties);
+    free(feature->dependencies);
+    free(feature->last_operation);
+    free(feature->last_failed);
     free(feature->state);
     free(feature->name);
     free(feature->config);
@@ -438,6 +441,9 @@ static void publish_feature(struct fake_cloud *cloud, const struct dv_twin_chang
     set_text(&feature->state, NULL);
     set_text(&feature->name, NULL);
     set_text(&feature->config, NULL);
+    set_text(&feature->dependencies, NULL);
+    set_text(&feature->last_operation, NULL);
+    set_text(&feature->last_failed, NULL);
     feature->is_current = true;
 }
 
@@ -456,6 +462,12 @@ static void publish_property(struct fake_cloud *cloud, const struct dv_twin_chan
         set_text(&feature->name, change->value);
     else if (strcmp(change->path, "status/config") == 0)
         set_text(&feature->config, change->value);
+    else if (strcmp(change->path, "status/installedDependencies") == 0)
+        set_text(&feature->dependencies, change->value);
+    else if (strcmp(change->path, "status/lastOperation") == 0)
+        set_text(&feature->last_operation, change->value);
+    else if (strcmp(change->path, "status/lastFailedOperation") == 0)
+        set_text(&feature->last_failed, change->value);
     else
         complain(cloud, "an unknown property", change->path);
 }

@@ -49,6 +49,9 @@ struct fake_feature {
     char *state;
     char *name;
     char *config;
+    char *dependencies; /* of SoftwareUpdatable, like the next two */
+    char *last_operation;
+    char *last_failed;
     bool is_current; /* published since the last LINK up */
 };
 

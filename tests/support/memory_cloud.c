@@ -254,10 +254,12 @@ bool memory_cloud_feature(struct memory_cloud *cloud,
     return found != NULL;
 }
 
-size_t memory_cloud_features(struct memory_cloud *cloud)
+size_t memory_cloud_containers(struct memory_cloud *cloud)
 {
+    size_t count = 0;
     pthread_mutex_lock(&cloud->lock);
-    size_t count = cloud->feature_count;
+    for (size_t i = 0; i < cloud->feature_count; i++)
+        count += strncmp(cloud->features[i].id, "Container:", 10) == 0;
     pthread_mutex_unlock(&cloud->lock);
     return count;
 }

@@ -49,7 +49,7 @@ struct memory_feature {
 bool memory_cloud_feature(struct memory_cloud *cloud,
                           const char *feature,
                           struct memory_feature *ret);
-size_t memory_cloud_features(struct memory_cloud *cloud);
+size_t memory_cloud_containers(struct memory_cloud *cloud);
 /* How many of them have that status. */
 size_t memory_cloud_in_status(struct memory_cloud *cloud, const char *status);
 /* Changes of the twin that no such cloud would take: a property of a feature that is not there. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spec/software.h"
 
-#include "json/json.h"
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -174,6 +173,8 @@ Test(software, a_description_keeps_nothing_of_the_machine_it_was_copied_from)
     cr_assert_eq(record->layers.count, 0);
     cr_assert_null(record->image_id);
     cr_assert_not(record->start_pending || record->manually_stopped || record->restart_count);
+    cr_assert_eq(dv_software_description("{", 1, "i", arena, &record, &err), -DV_ERR_CORRUPT);
+    err = DV_ERROR_INIT;
     static const char hooks[] = "{\"image\":{\"name\":\"r.example/web:1\"},"
                                 "\"hooks\":[{\"path\":\"/x\",\"args\":[],\"env\":[],\"type\":0}]}";
     cr_assert_lt(dv_software_description(hooks, strlen(hooks), "i", arena, &record, &err), 0,
@@ -207,23 +208,39 @@ Test(software, a_place_shows_no_secret)
 Test(software, dependencies_are_named_as_kanto_names_them)
 {
     DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(4096);
-    struct dv_json_writer w;
-    struct dv_dependency dependency;
-    dv_jw_init(&w, &out);
-    dv_jw_object(&w);
-    cr_assert_eq(dv_software_dependency("7b0c", "docker.io/library/influxdb:1.8.4", arena,
-                                        &dependency, &err),
-                 0);
-    dv_software_write_dependency(&w, &dependency);
-    cr_assert_eq(dv_software_dependency("c1", "localhost:5000/bb:1", arena, &dependency, &err), 0);
-    dv_software_write_dependency(&w, &dependency);
-    dv_jw_object_end(&w);
-    cr_assert_eq(dv_jw_done(&w, &err), 0);
+    struct dv_dependency two[2];
+    size_t left_out = 7;
+    cr_assert_eq(
+        dv_software_dependency("7b0c", "docker.io/library/influxdb:1.8.4", arena, &two[0], &err),
+        0);
+    cr_assert_eq(dv_software_dependency("c1", "localhost:5000/bb:1", arena, &two[1], &err), 0);
+    cr_assert_eq(dv_software_write_dependencies(two, 2, 4096, &out, &left_out, &err), 0);
+    cr_assert_eq(left_out, 0);
     cr_assert_str_eq(out.data,
                      "{\"docker.io%2Flibrary%2Finfluxdb.7b0c:1.8.4\":{\"group\":\"docker.io/"
                      "library/influxdb\",\"name\":\"7b0c\",\"version\":\"1.8.4\"},"
                      "\"localhost.c1:5000%2Fbb:1\":{\"group\":\"localhost\",\"name\":\"c1\","
                      "\"version\":\"5000/bb:1\"}}");
+}
+
+Test(software, dependencies_that_find_no_room_are_counted)
+{
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(4096);
+    struct dv_dependency two[2] = {{.name = (char *)"a"}, {.name = (char *)"b"}};
+    size_t left_out;
+    cr_assert_eq(dv_software_write_dependencies(two, 2, 1, &out, &left_out, &err), 0);
+    cr_assert_eq(left_out, 1);
+    dv_buf_clear(&out);
+    cr_assert_eq(dv_software_write_dependencies(NULL, 0, 1, &out, &left_out, &err), 0);
+    cr_assert_str_eq(out.data, "null");
+}
+
+Test(software, the_whole_feature_shows_the_last_operations)
+{
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(4096);
+    cr_assert_eq(dv_software_write_properties(NULL, "{\"a\":1}", NULL, &out, &err), 0);
+    cr_assert_str_eq(out.data, "{\"status\":{\"softwareModuleType\":\"oci:container\","
+                               "\"lastOperation\":{\"a\":1}}}");
 }
 
 Test(software, a_report_has_what_is_known)
