@@ -47,7 +47,8 @@ struct dv_runtime_ops {
     int (*release)(struct dv_runtime *runtime,
                    const struct dv_runtime_release_job *job,
                    struct dv_error *err);
-    /* release, then the writable layer, logs in the default place, and the directory. */
+    /* release, then the writable layer; logs in the default place and the directory too, unless it
+     * has a record, which is the store's. */
     int (*remove)(struct dv_runtime *runtime,
                   const struct dv_runtime_remove_job *job,
                   struct dv_error *err);
@@ -56,6 +57,11 @@ struct dv_runtime_ops {
                  const struct dv_runtime_state_query *query,
                  struct dv_runtime_state *ret,
                  struct dv_error *err);
+    /* Ids of all that has a folder, known or not. `*ret` and what it points to live in `arena`. */
+    int (*leftovers)(struct dv_runtime *runtime,
+                     struct dv_arena *arena,
+                     struct dv_runtime_leftovers *ret,
+                     struct dv_error *err);
     void (*free)(struct dv_runtime *runtime);
 };
 

@@ -4,6 +4,7 @@
 #include "actors/addresses.h"
 #include "actors/env.h"
 #include "actors/roster/launches.h"
+#include "actors/roster/sweep.h"
 #include "actors/roster/table.h"
 #include "base/log.h"
 #include "messages/codec.h"
@@ -33,6 +34,7 @@ struct state {
     size_t restoring;  /* cells asked for and not heard of */
     int64_t load_from; /* place of the next page of records in the store */
     bool is_loaded;
+    bool is_incomplete;                      /* a record is there and not known here */
     struct dv_request *queries[QUERIES_MAX]; /* wait for the end of the restore */
     char *query_names[QUERIES_MAX];
     size_t query_count;
@@ -441,6 +443,7 @@ static void restore_one(struct state *s, const struct dv_container_record *recor
     struct dv_error err = DV_ERROR_INIT;
     if (dv_roster_table_add(s->table, record->id, record->name, false, &err) < 0) {
         dv_log(DV_LOG_ERROR, "roster: record '%s' is left out: %s", record->id, err.text);
+        s->is_incomplete = true;
         return;
     }
     struct dv_container_start_args args = {
@@ -448,10 +451,12 @@ static void restore_one(struct state *s, const struct dv_container_record *recor
         .same_boot = s->env->settings->same_boot,
         .is_removing = is_removing,
     };
-    if (start_container(s, &args, &err) < 0)
+    if (start_container(s, &args, &err) < 0) {
         dv_log(DV_LOG_ERROR, "roster: record '%s' is left out: %s", record->id, err.text);
-    else
+        s->is_incomplete = true;
+    } else {
         s->restoring++;
+    }
 }
 
 static void load(struct state *s);
@@ -493,6 +498,8 @@ static void on_loaded(struct dv_cell *cell, void *ctx, const struct dv_outcome *
         return;
     }
     s->is_loaded = true;
+    if (!s->is_incomplete)
+        roster_sweep(cell, s->table, s->env->settings->job_timeout_ms);
     answer_waiting(s);
 }
 

@@ -70,6 +70,21 @@ static int on_runtime_state_query(struct dv_cell *cell,
     return answer(cell, request, DV_KIND_runtime_state, &result, r);
 }
 
+static int on_runtime_leftovers_query(struct dv_cell *cell,
+                                      const void *body,
+                                      struct dv_request **request,
+                                      struct dv_error *err)
+{
+    (void)body;
+    struct state *s = dv_cell_state(cell);
+    DV_AUTO(dv_arena) arena = dv_arena_new(ANSWER_BYTES_MAX);
+    if (!arena)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a job");
+    struct dv_runtime_leftovers result = {0};
+    int r = s->runtime->ops->leftovers(s->runtime, arena, &result, err);
+    return answer(cell, request, DV_KIND_runtime_leftovers, &result, r);
+}
+
 static int on_runtime_describe_query(struct dv_cell *cell,
                                      const void *body,
                                      struct dv_request **request,

@@ -307,6 +307,18 @@ static int state(struct dv_runtime *runtime,
     return r;
 }
 
+static int leftovers(struct dv_runtime *runtime,
+                     struct dv_arena *arena,
+                     struct dv_runtime_leftovers *ret,
+                     struct dv_error *err)
+{
+    struct dv_fake_machine *machine = machine_of(runtime);
+    dv_fake_lock(machine);
+    int r = dv_fake_list(machine, arena, &ret->ids, err);
+    dv_fake_unlock(machine);
+    return r;
+}
+
 static void free_driver(struct dv_runtime *runtime)
 {
     free(runtime);
@@ -321,6 +333,7 @@ static const struct dv_runtime_ops fake_ops = {
     .release = release,
     .remove = remove_all,
     .state = state,
+    .leftovers = leftovers,
     .free = free_driver,
 };
 

@@ -492,6 +492,32 @@ void dv_fake_machine_count(struct dv_fake_machine *machine, struct dv_fake_count
     *ret = counts;
 }
 
+int dv_fake_list(const struct dv_fake_machine *machine,
+                 struct dv_arena *arena,
+                 struct dv_texts *ret,
+                 struct dv_error *err)
+{
+    const struct dv_fake_container *container;
+    struct dv_texts list = {0};
+    size_t count = 0;
+    LIST_FOREACH(container, &machine->containers, all)
+    {
+        count++;
+    }
+    list.items = dv_arena_array(arena, count + 1, sizeof(char *));
+    if (!list.items)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a list of containers");
+    LIST_FOREACH(container, &machine->containers, all)
+    {
+        char *id = dv_arena_printf(arena, "%s", container->id);
+        if (!id)
+            return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a list of containers");
+        list.items[list.count++] = id;
+    }
+    *ret = list;
+    return 0;
+}
+
 enum dv_status dv_fake_machine_status(struct dv_fake_machine *machine, const char *id)
 {
     dv_fake_lock(machine);

@@ -4,6 +4,7 @@
  * Inside of a fake machine, shared by its driver and exit source. Everything here is used between
  * dv_fake_lock() and dv_fake_unlock().
  */
+#include "base/arena.h"
 #include "runtime/fake/machine.h"
 
 #include <pthread.h>
@@ -105,6 +106,11 @@ struct dv_fake_machine {
 void dv_fake_lock(struct dv_fake_machine *machine);
 void dv_fake_unlock(struct dv_fake_machine *machine);
 
+/* Ids of all entries. */
+int dv_fake_list(const struct dv_fake_machine *machine,
+                 struct dv_arena *arena,
+                 struct dv_texts *ret,
+                 struct dv_error *err);
 struct dv_fake_container *dv_fake_find(struct dv_fake_machine *machine, const char *id);
 /* The entry of that id, made if there is none. */
 int dv_fake_enter(struct dv_fake_machine *machine,

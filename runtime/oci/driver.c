@@ -197,6 +197,8 @@ static int remove_all(struct dv_runtime *runtime,
         r = dv_tree_remove(dv_oci_place_join(path, place.data, "upper"), err);
     if (r == 0)
         r = dv_tree_remove(dv_oci_place_join(path, place.data, "work"), err);
+    if (r == 0 && !dv_oci_has_record(&place))
+        r = dv_tree_remove(place.data, err);
     return r;
 }
 
@@ -250,6 +252,7 @@ static const struct dv_runtime_ops ops = {
     .release = release,
     .remove = remove_all,
     .state = state,
+    .leftovers = dv_oci_driver_leftovers,
     .free = free_driver,
 };
 

@@ -32,6 +32,13 @@ int dv_oci_driver_create(struct dv_runtime *runtime,
                          struct dv_arena *arena,
                          struct dv_runtime_created *ret,
                          struct dv_error *err);
+/* leftovers.c */
+int dv_oci_driver_leftovers(struct dv_runtime *runtime,
+                            struct dv_arena *arena,
+                            struct dv_runtime_leftovers *ret,
+                            struct dv_error *err);
+/* A record, readable or set aside, is beside the container's data. */
+bool dv_oci_has_record(const struct dv_oci_place *place);
 /* driver.c: also a process that was created and never started is ended. */
 int dv_oci_driver_release_id(struct dv_oci_driver *driver,
                              const char *id,

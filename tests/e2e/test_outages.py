@@ -141,6 +141,26 @@ def test_corrupt_record_is_set_aside_and_the_rest_loads(world, broker, gateway, 
     assert bad in gateway.daemon.text() or bad in peer.twin
 
 
+def test_folders_without_a_record_go_and_data_stays(broker, gateway, peer, sleeper):
+    container = peer.create(sleeper, name="stays")
+    peer.wait_state(container, "RUNNING")
+    gateway.daemon.kill()
+    for folder in (gateway.home / "containers/crashed/upper", gateway.home / "containers/crashed/work",
+                   gateway.run / "containers/crashed/bundle", gateway.run / "containers/tmpfs-only",
+                   gateway.home / "containers/precious/upper/etc"):
+        folder.mkdir(parents=True)
+    (gateway.home / "containers/crashed/json.log").write_text("{}\n")
+    (gateway.home / "containers/precious/upper/etc/passwd").write_text("root\n")
+    gateway.start_daemon()
+    gateway.wait_ready(broker, subscriptions=2, timeout_s=40)
+    worlds.wait_for(lambda: not (gateway.home / "containers/crashed").exists() and
+                    not (gateway.run / "containers/crashed").exists() and
+                    not (gateway.run / "containers/tmpfs-only").exists(), 10, "leftovers go")
+    assert (gateway.home / "containers/precious/upper/etc/passwd").exists()
+    assert "containers/precious" in gateway.daemon.text(), "it is reported"
+    assert peer.wait_shown(container, "RUNNING")
+
+
 def test_second_daemon_in_the_same_home_is_refused(world, broker, gateway):
     first = gateway.daemon
     second = gateway.start_daemon()
