@@ -130,9 +130,38 @@ int cli_resume(struct cli *cli, int argc, char **argv)
     return simple(cli, argc, argv, "resume");
 }
 
+/* All at once. They are not stopped for good: the next boot starts them as their policies say. */
+static int stop_all(struct cli *cli, int64_t seconds)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
+    DV_AUTO_IN_PLACE(dv_buf) args = DV_BUF_INIT(256);
+    const char *value = NULL;
+    void *body = NULL;
+    int r = dv_buf_printf(&args, &err, "{\"timeout\":%lld}", (long long)seconds);
+    if (r == 0)
+        r = cli_ask(cli, "davit", "halt", args.data, arena, &value, &err);
+    if (r == 0)
+        r = read_value(value, &dv_schema_daemon_halted, arena, &body, &err);
+    if (r < 0)
+        return cli_fail(&err);
+    const struct dv_daemon_halted *halted = body;
+    if (cli->is_json)
+        puts(value);
+    else
+        printf("%lld stopped\n", (long long)halted->halted);
+    for (size_t i = 0; i < halted->failures.count && !cli->is_json; i++) {
+        DV_AUTO_IN_PLACE(dv_buf) line = DV_BUF_INIT(ARENA_MAX);
+        cli_line(&line, "davit: %s", halted->failures.items[i]);
+        fputs(line.data ? line.data : "", stderr);
+    }
+    return halted->failures.count ? CLI_FAILED : CLI_DONE;
+}
+
 int cli_stop(struct cli *cli, int argc, char **argv)
 {
-    static const struct option options[] = {{"time", required_argument, NULL, 't'},
+    static const struct option options[] = {{"all", no_argument, NULL, 'a'},
+                                            {"time", required_argument, NULL, 't'},
                                             {"signal", required_argument, NULL, 's'},
                                             {"force", no_argument, NULL, 'f'},
                                             {NULL, 0, NULL, 0}};
@@ -140,18 +169,23 @@ int cli_stop(struct cli *cli, int argc, char **argv)
     int64_t seconds = 0;
     bool is_force = false;
     bool has_options = false;
+    bool is_all = false;
     int option;
-    while ((option = getopt_long(argc, argv, "t:s:f", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "at:s:f", options, NULL)) != -1) {
         has_options = true;
-        if (option == 's')
+        if (option == 'a')
+            is_all = true;
+        else if (option == 's')
             signal = optarg;
         else if (option == 'f')
             is_force = true;
         else if (option != 't' || dv_str_to_i64(dv_str_of(optarg), 0, 86400, &seconds, NULL) < 0)
             return cli_usage(argv[0]);
     }
-    if (optind == argc)
+    if (is_all == (optind < argc) || (is_all && (signal || is_force)))
         return cli_usage(argv[0]);
+    if (is_all)
+        return stop_all(cli, seconds);
     if (!has_options)
         return operate(cli, argc - optind, argv + optind, "stop", NULL);
     DV_AUTO_IN_PLACE(dv_buf) args = DV_BUF_INIT(4096);

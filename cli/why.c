@@ -122,6 +122,11 @@ static void next_when_down(const struct dv_container_why *why, struct dv_buf *ou
                  why->name);
         break;
     case DV_REST_NONE:
+        if (why->status == DV_STATUS_STOPPED)
+            cli_line(out,
+                     "  next      was stopped with all others (davit stop --all): the next boot "
+                     "starts it, or davit start %s",
+                     why->name);
         break;
     }
 }

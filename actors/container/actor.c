@@ -20,6 +20,7 @@ static dv_handler_fn on_command;
 static dv_handler_fn on_create_again;
 static dv_handler_fn on_snapshot_query;
 static dv_handler_fn on_progress;
+static dv_handler_fn on_halt;
 
 static int parse_stop(struct container *c, struct task *task, struct dv_error *err)
 {
@@ -78,6 +79,7 @@ static const struct dv_handler handlers[] = {
     {DV_KIND_container_snapshot_query, on_snapshot_query},
     {DV_KIND_container_why_query, container_on_why_query},
     {DV_KIND_image_progress, on_progress},
+    {DV_KIND_container_halt_cmd, on_halt},
 };
 
 static const struct operation *operation_of(const char *name)
@@ -225,4 +227,21 @@ static int on_progress(struct dv_cell *cell,
              progress->ref, (long long)progress->bytes, (long long)progress->total);
     dv_log(DV_LOG_DEBUG, "container '%s': %s", c->name, c->progress);
     return 0;
+}
+
+static int
+on_halt(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    struct container *c = dv_cell_state(cell);
+    const struct dv_container_halt_cmd *command = body;
+    struct task *task = task_new(container_halt);
+    if (!task)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a command to '%s'", c->name);
+    task->timeout_ms = command->timeout_ms ? command->timeout_ms : c->settings->stop_timeout_ms;
+    task->request = *request;
+    int r = container_submit(c, &task, err);
+    if (r == 0)
+        *request = NULL;
+    free(task);
+    return r;
 }

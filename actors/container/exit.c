@@ -11,13 +11,18 @@
 #define TURN_AGAIN_MS 1000
 #define TURN_MS       (24LL * 3600 * 1000)
 
-void container_cancel_restart(struct container *c)
+void container_suspend_restart(struct container *c)
 {
     if (container_drop_automatic(c))
         container_give_turn_back(c);
     dv_timer_cancel(c->cell, c->restart_timer);
     c->restart_timer = 0;
     c->is_turn_wanted = false;
+}
+
+void container_cancel_restart(struct container *c)
+{
+    container_suspend_restart(c);
     c->record->restart_due_ns = 0;
 }
 

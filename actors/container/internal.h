@@ -36,6 +36,7 @@ struct task {
     bool is_thawed;             /* stop: it was paused */
     bool is_automatic;          /* start: by the restart policy */
     bool is_removing;           /* stop: a step of a remove */
+    bool is_halting;            /* stop: not by hand, the restart policy goes on at the next boot */
     bool answers_create;        /* start: answered with the id, also when it fails */
 };
 
@@ -117,6 +118,7 @@ void container_create_again(struct container *c, struct task *task);
 void container_restore(struct container *c, struct task *task);
 void container_start(struct container *c, struct task *task);
 void container_stop(struct container *c, struct task *task);
+void container_halt(struct container *c, struct task *task);
 void container_pause(struct container *c, struct task *task);
 void container_resume(struct container *c, struct task *task);
 void container_rename(struct container *c, struct task *task);
@@ -138,6 +140,8 @@ void container_settle_early_exit(struct container *c);
 void container_consider_restart(struct container *c, bool is_failed_start);
 struct dv_restart_limits container_restart_limits(const struct container *c);
 void container_cancel_restart(struct container *c);
+/* As that, but the next davitd goes on with it. */
+void container_suspend_restart(struct container *c);
 /* Starts it by policy as soon as it is its turn. */
 void container_ask_turn(struct container *c);
 /* The start by policy is over, or does not happen. */

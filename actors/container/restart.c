@@ -49,7 +49,9 @@ enum dv_rest_reason dv_restart_rest(const struct dv_container_record *record)
 {
     const struct dv_restart_policy *policy = record->spec->restart_policy;
     const struct dv_container_state *state = record->state;
-    bool is_failed_start = state->status == DV_STATUS_STOPPED && !record->manually_stopped;
+    /* One that was halted is STOPPED, too, and has no error. */
+    bool is_failed_start =
+        state->status == DV_STATUS_STOPPED && !record->manually_stopped && state->error;
     if (record->manually_stopped)
         return DV_REST_STOPPED;
     if (state->status == DV_STATUS_CREATED)

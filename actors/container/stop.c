@@ -159,7 +159,7 @@ void container_stop_finished(struct container *c, const struct dv_container_exit
         container_move(c, DV_EDGE_REMOVING);
     } else {
         container_set_ended(c, DV_EDGE_STOPPED, exit);
-        c->record->manually_stopped = true;
+        c->record->manually_stopped = !task->is_halting;
         container_publish(c, DV_CHANGE_STATE, NULL);
     }
     struct dv_runtime_release_job body = {
@@ -196,4 +196,15 @@ void container_stop(struct container *c, struct task *task)
         thaw(c, task);
     else
         send_signal(c, task, task->signal);
+}
+
+void container_halt(struct container *c, struct task *task)
+{
+    container_suspend_restart(c);
+    task->is_halting = true;
+    task->is_force = true;
+    if (container_is_up(c))
+        container_stop(c, task);
+    else
+        task_done(c, NULL);
 }

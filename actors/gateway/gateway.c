@@ -3,6 +3,8 @@
 
 #include "actors/addresses.h"
 #include "actors/env.h"
+#include "actors/gateway/answer.h"
+#include "actors/gateway/halt.h"
 #include "actors/gateway/status.h"
 #include "base/log.h"
 #include "messages/catalog.h"
@@ -14,9 +16,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define VALUE_BYTES    (1U << 20)
-#define LOCAL_SESSION  "session/local"
-#define TRACE_TEXT_MAX 4096
+#define VALUE_BYTES        (1U << 20)
+#define LOCAL_SESSION      "session/local"
+#define TRACE_TEXT_MAX     4096
+#define HALT_TIMEOUT_MAX_S 86400
 
 struct state {
     struct dv_cell *cell;
@@ -250,6 +253,13 @@ static int run(struct state *s,
             return dv_error_set(err, DV_ERR_INVALID, "name: id or name of a container is required");
         ask_roster(s, name, is_why ? on_why_found : on_inspect, dv_steal(request));
         return 0;
+    }
+    if (strcmp(command->operation, "halt") == 0) {
+        double seconds = dv_json_number(dv_json_get(args, "timeout"));
+        if (!(seconds >= 0 && seconds <= HALT_TIMEOUT_MAX_S))
+            return dv_error_set(err, DV_ERR_INVALID, "timeout: at most %d seconds",
+                                HALT_TIMEOUT_MAX_S);
+        return gateway_halt(s->cell, s->env, (int64_t)(seconds * 1000), request, err);
     }
     if (strcmp(command->operation, "status") == 0)
         return gateway_status(s->cell, s->env, s->started_ns, request, err);

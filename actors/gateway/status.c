@@ -2,6 +2,7 @@
 #include "actors/gateway/status.h"
 
 #include "actors/addresses.h"
+#include "actors/gateway/answer.h"
 #include "messages/codec.h"
 
 #include <stdlib.h>

@@ -11,9 +11,3 @@ int gateway_status(struct dv_cell *cell,
                    int64_t started_ns,
                    struct dv_request **request,
                    struct dv_error *err);
-
-/* Answers with the JSON of a message. */
-void gateway_answer(struct dv_cell *cell,
-                    struct dv_request **request,
-                    const struct dv_schema *schema,
-                    const void *body);

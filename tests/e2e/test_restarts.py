@@ -54,6 +54,39 @@ def test_after_a_boot_the_policy_decides(world, broker, gateway, peer, sleeper):
 
 
 @pytest.mark.deadline(120)
+def test_all_are_stopped_for_a_shutdown_and_the_boot_starts_them(world, broker, gateway, peer,
+                                                                 registry, sleeper):
+    stubborn = registry.push(images.busybox(["sh", "-c", "trap '' TERM; sleep 100 & wait; wait"]),
+                             "test/stubborn")
+    broken = registry.push(images.busybox(["sh", "-c", "exit 3"]), "test/broken3")
+    waits = peer.create(broken, name="waits", config={
+        "restartPolicy": {"type": "ON_FAILURE", "retryTimeout": 100}})
+    names = ("unless", "stubborn", "paused")
+    created = {name: peer.create(stubborn if name == "stubborn" else sleeper, name=name)
+               for name in names}
+    by_hand = peer.create(sleeper, name="by-hand")
+    assert peer.ask(f"Container:{created['paused']}", "pause").status == 204
+    assert peer.ask(f"Container:{by_hand}", "stop").status == 204
+    worlds.wait_for(lambda: gateway.why("waits").get("restart_count", 0) >= 3, 30, "retries")
+    code, text = gateway.command("stop", "--all", "-t", "1")
+    assert (code, text) == (0, "3 stopped\n")
+    for name in names:
+        state = peer.wait_shown(created[name], "STOPPED")
+        assert (state.get("exitCode", 0) == 137) == (name == "stubborn"), name
+    assert gateway.command("stop", "--all") == (0, "0 stopped\n")
+    lose_power(gateway, world, [])
+    gateway.start_monitor()
+    gateway.start_daemon()
+    gateway.wait_ready(broker, subscriptions=2, timeout_s=40)
+    for name in names:
+        peer.wait_shown(created[name], "RUNNING", 30)
+    assert peer.wait_shown(by_hand, "STOPPED")
+    assert peer.ask(f"Container:{created['stubborn']}", "stopWithOptions",
+                    {"signal": "SIGKILL"}).status == 204
+    worlds.wait_for(lambda: gateway.why("waits").get("restart_count", 0) >= 1, 30, "a new retry")
+
+
+@pytest.mark.deadline(120)
 def test_retries_go_on_after_a_restart_of_the_daemon(broker, gateway, peer, registry):
     gateway.daemon.stop()
     gateway.config["davit"]["restart"] = {"first_wait": "500ms"}

@@ -109,12 +109,17 @@ Test(restart, what_stays_down_says_why)
          false,
          DV_REST_RETRIES_USED},
         {{.type = DV_RESTART_ALWAYS}, DV_STATUS_RUNNING, 0, 0, false, DV_REST_NONE},
+        /* stopped with all others */
+        {{.type = DV_RESTART_ALWAYS}, DV_STATUS_STOPPED, 143, 0, false, DV_REST_NONE},
+        {{.type = DV_RESTART_NO}, DV_STATUS_STOPPED, 143, 0, false, DV_REST_POLICY},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct dv_restart_policy policy = table[i].policy;
         struct dv_container_spec spec = {.restart_policy = &policy};
+        bool is_failed_start = table[i].rest == DV_REST_START_FAILED;
         struct dv_container_state state = {.status = table[i].status,
-                                           .exit_code = table[i].exit_code};
+                                           .exit_code = table[i].exit_code,
+                                           .error = (char *)(is_failed_start ? "no" : NULL)};
         struct dv_container_record record = {.spec = &spec,
                                              .state = &state,
                                              .restart_count = table[i].restart_count,
