@@ -42,6 +42,11 @@ struct dv_runtime_ops {
     int (*pause)(struct dv_runtime *runtime,
                  const struct dv_runtime_pause_job *job,
                  struct dv_error *err);
+    /* Other limits for a container that runs or is frozen, at once and all or none. NOT_FOUND if
+     * there is none; STATE if it uses more already, UNSUPPORTED if the kernel lacks one. */
+    int (*update)(struct dv_runtime *runtime,
+                  const struct dv_runtime_update_job *job,
+                  struct dv_error *err);
     /* After the end of init: kills what is left in the cgroup, then removes runtime state, cgroup,
      * bundle and FIFOs. 0 if there is nothing. STATE if init is still running. */
     int (*release)(struct dv_runtime *runtime,

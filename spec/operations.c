@@ -187,7 +187,10 @@ static int update_resources(struct spec_reader *reader,
         spec_read(reader, spec_map_of(&dv_schema_resources), given, "resources", spec->resources);
     if (r < 0)
         return r;
-    const struct dv_resources *now = spec->resources;
+    struct dv_resources *now = spec->resources;
+    /* No limit is no text, as in a create. */
+    if (now->memory_swap && strcmp(now->memory_swap, "-1") == 0)
+        now->memory_swap = NULL;
     if (!now->memory && !now->memory_reservation && !now->memory_swap)
         spec->resources = NULL;
     return dv_spec_check_resources(spec->resources, reader->err);
@@ -233,9 +236,6 @@ int dv_spec_update(struct dv_str args,
         r = update_policy(&reader, policy, changed->spec->restart_policy);
     if (r == 0 && is_given(resources))
         r = update_resources(&reader, resources, changed->spec);
-    if (r == 0 && !dv_resources_are_same(record->spec->resources, changed->spec->resources))
-        r = dv_error_set(err, DV_ERR_UNSUPPORTED,
-                         "resources: an update of them is not supported yet");
     bool is_same = true;
     if (r == 0)
         r = dv_spec_check_support(changed, err);

@@ -240,7 +240,7 @@ int dv_spec_check_resources(const struct dv_resources *resources, struct dv_erro
                    "is above config.resources.memory");
     if (limits.swap != DV_UNLIMITED && !is_limited)
         return bad(err, "config.resources.memorySwap", resources->memory_swap,
-                   "needs config.resources.memory");
+                   "needs config.resources.memory; take both away with \"\"");
     if (limits.swap != DV_UNLIMITED && limits.swap < limits.memory)
         return bad(err, "config.resources.memorySwap", resources->memory_swap,
                    "is below config.resources.memory; it is the sum of memory and swap, so change "

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pause, resume, rename, update: changes of a container that is there. */
+/* pause, resume, rename: changes of a container that is there. */
 #include "actors/container/internal.h"
 #include "base/log.h"
-#include "spec/operations.h"
 
 #include <string.h>
 
@@ -104,27 +103,4 @@ void container_rename(struct container *c, struct task *task)
     struct dv_container_name_cmd body = {.id = c->record->id, .name = task->args};
     dv_ask(c->cell, DV_ADDRESS_ROSTER, DV_KIND_container_name_cmd, &body,
            c->settings->command_timeout_ms, on_name_reserved, task);
-}
-
-void container_update(struct container *c, struct task *task)
-{
-    struct dv_error err = DV_ERROR_INIT;
-    DV_AUTO(dv_arena) arena = dv_arena_new(4U << 20);
-    struct dv_container_record *changed = NULL;
-    bool is_changed = false;
-    int r =
-        arena ? dv_spec_update(dv_str_of(task->args), c->record, arena, &changed, &is_changed, &err)
-              : dv_error_set(&err, DV_ERR_NO_MEMORY, "no memory");
-    if (r == 0 && is_changed)
-        r = container_adopt_record(c, changed, &err);
-    if (r < 0) {
-        fail(c, "update", &err);
-        return;
-    }
-    if (!is_changed) {
-        task_done(c, NULL);
-        return;
-    }
-    container_publish(c, DV_CHANGE_CONFIG, NULL);
-    container_commit(c, task->sequence, on_stored, task);
 }

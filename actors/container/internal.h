@@ -123,6 +123,8 @@ void container_pause(struct container *c, struct task *task);
 void container_resume(struct container *c, struct task *task);
 void container_rename(struct container *c, struct task *task);
 void container_update(struct container *c, struct task *task);
+/* Gives the process the limits of the record once more. */
+void container_limit(struct container *c, struct task *task);
 void container_remove(struct container *c, struct task *task);
 void container_release(struct container *c, struct task *task);
 /* What the machine has and the record may differ: in a while the record follows the machine, and

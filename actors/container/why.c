@@ -25,7 +25,7 @@ static const char *name_of(const struct task *task)
         {container_pause, "pause"},     {container_resume, "resume"},
         {container_rename, "rename"},   {container_update, "update"},
         {container_remove, "remove"},   {container_release, "clean up"},
-        {container_restore, "look at"},
+        {container_restore, "look at"}, {container_limit, "limit again"},
     };
     if (task->is_automatic && task->run == container_start)
         return "restart";

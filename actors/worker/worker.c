@@ -33,6 +33,7 @@ answer(struct dv_cell *cell, struct dv_request **request, uint16_t kind, const v
 DONE_JOB(runtime_start_job, runtime, s->runtime->ops->start)
 DONE_JOB(runtime_signal_job, runtime, s->runtime->ops->signal)
 DONE_JOB(runtime_pause_job, runtime, s->runtime->ops->pause)
+DONE_JOB(runtime_update_job, runtime, s->runtime->ops->update)
 DONE_JOB(runtime_release_job, runtime, s->runtime->ops->release)
 DONE_JOB(runtime_remove_job, runtime, s->runtime->ops->remove)
 DONE_JOB(blob_store_job, images, s->images->store_blob)

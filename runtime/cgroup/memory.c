@@ -119,7 +119,7 @@ static int
 fail(const struct change *change, enum limit which, int sys, const char *path, struct dv_error *err)
 {
     if (sys == EBUSY)
-        return dv_error_set(err, DV_ERR_BUSY,
+        return dv_error_set(err, DV_ERR_STATE,
                             "%s uses more memory than the new limit of %s bytes and cannot give it "
                             "back; stop it first or choose a higher limit",
                             path, change->after[which]);

@@ -26,8 +26,8 @@ struct dv_cgroup_memory_support {
 struct dv_cgroup_memory_support dv_cgroup_memory_support(const struct dv_cgroup *cgroup,
                                                          const char *path);
 
-/* Gives a group with processes in it other limits. On failure the old ones are put back: BUSY if it
- * uses more than the new limit already, UNSUPPORTED if the kernel lacks one that is asked for,
+/* Gives a group with processes in it other limits. On failure the old ones are put back: STATE if
+ * it uses more than the new limit already, UNSUPPORTED if the kernel lacks one that is asked for,
  * NOT_FOUND without the group. */
 __attribute__((warn_unused_result)) int dv_cgroup_memory_set(const struct dv_cgroup *cgroup,
                                                              const char *path,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/fake/driver.h"
 
+#include "base/str.h"
 #include "runtime/fake/state.h"
 
 #include <signal.h>
@@ -68,6 +69,15 @@ static int begin_create(struct dv_fake_machine *machine,
     return r;
 }
 
+static int64_t memory_of(const struct dv_container_record *record)
+{
+    const struct dv_resources *resources = record->spec ? record->spec->resources : NULL;
+    int64_t bytes;
+    bool is_limited = resources && resources->memory &&
+                      dv_str_to_size(dv_str_of(resources->memory), &bytes, NULL) == 0 && bytes > 0;
+    return is_limited ? bytes : -1;
+}
+
 static int finish_create(struct dv_fake_machine *machine,
                          const struct dv_container_record *record,
                          struct dv_fake_container **ret,
@@ -90,6 +100,7 @@ static int finish_create(struct dv_fake_machine *machine,
     container->finished_ns = 0;
     container->is_code_known = false;
     container->ends_at_ns = DV_FAKE_NEVER;
+    container->memory = memory_of(record);
     *ret = container;
     return 0;
 }
@@ -238,6 +249,21 @@ static int pause_or_resume(struct dv_runtime *runtime,
     return r;
 }
 
+static int
+update(struct dv_runtime *runtime, const struct dv_runtime_update_job *job, struct dv_error *err)
+{
+    struct dv_fake_machine *machine = machine_of(runtime);
+    dv_fake_lock(machine);
+    int r = dv_fake_enter_call(machine, DV_FAKE_UPDATE, job->id, NULL, err);
+    struct dv_fake_container *container = r == 0 ? dv_fake_find(machine, job->id) : NULL;
+    if (r == 0 && (!container || !dv_fake_is_alive(container)))
+        r = dv_error_set(err, DV_ERR_NOT_FOUND, "update '%s': it is not running", job->id);
+    if (r == 0)
+        container->memory = job->memory;
+    dv_fake_unlock(machine);
+    return r;
+}
+
 static int release_locked(struct dv_fake_machine *machine, const char *id, struct dv_error *err)
 {
     struct dv_fake_container *container = dv_fake_find(machine, id);
@@ -330,6 +356,7 @@ static const struct dv_runtime_ops fake_ops = {
     .start = start,
     .signal = send_signal,
     .pause = pause_or_resume,
+    .update = update,
     .release = release,
     .remove = remove_all,
     .state = state,

@@ -527,6 +527,15 @@ enum dv_status dv_fake_machine_status(struct dv_fake_machine *machine, const cha
     return status;
 }
 
+int64_t dv_fake_machine_memory(struct dv_fake_machine *machine, const char *id)
+{
+    dv_fake_lock(machine);
+    const struct dv_fake_container *container = dv_fake_find(machine, id);
+    int64_t bytes = container && dv_fake_is_alive(container) ? container->memory : 0;
+    dv_fake_unlock(machine);
+    return bytes;
+}
+
 void dv_fake_machine_free(struct dv_fake_machine *machine)
 {
     if (!machine)

@@ -66,6 +66,7 @@ enum dv_fake_call {
     DV_FAKE_START,
     DV_FAKE_SIGNAL,
     DV_FAKE_PAUSE,
+    DV_FAKE_UPDATE,
     DV_FAKE_RELEASE,
     DV_FAKE_REMOVE,
     DV_FAKE_STATE,
@@ -108,6 +109,8 @@ struct dv_fake_counts {
 void dv_fake_machine_count(struct dv_fake_machine *machine, struct dv_fake_counts *ret);
 /* CREATED, RUNNING, PAUSED, EXITED or UNKNOWN. */
 enum dv_status dv_fake_machine_status(struct dv_fake_machine *machine, const char *id);
+/* The limit in force, -1: none; 0 if nothing of that id runs. */
+int64_t dv_fake_machine_memory(struct dv_fake_machine *machine, const char *id);
 
 void dv_fake_machine_free(struct dv_fake_machine *machine);
 DV_DEFINE_CLEANUP(dv_fake_machine, dv_fake_machine_free)

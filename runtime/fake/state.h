@@ -34,6 +34,7 @@ struct dv_fake_container {
     int64_t finished_ns; /* wall clock */
     int64_t ends_at_ns;  /* monotonic */
     int64_t signal_delay_ns;
+    int64_t memory; /* limit, -1: none */
 };
 
 struct dv_fake_record {

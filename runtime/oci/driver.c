@@ -4,6 +4,7 @@
 #include "base/durable.h"
 #include "base/spawn.h"
 #include "base/str.h"
+#include "runtime/cgroup/memory.h"
 #include "runtime/oci/capability.h"
 #include "runtime/oci/state.h"
 
@@ -113,6 +114,16 @@ static int pause_or_resume(struct dv_runtime *runtime,
         return dv_error_set(err, DV_ERR_STATE, "%s '%s': it is not running",
                             job->is_resume ? "resume" : "pause", job->id);
     return dv_cgroup_freeze(driver->cgroup, path, !job->is_resume, (int)job->timeout_ms, err);
+}
+
+static int
+update(struct dv_runtime *runtime, const struct dv_runtime_update_job *job, struct dv_error *err)
+{
+    struct dv_oci_driver *driver = (struct dv_oci_driver *)runtime;
+    const struct dv_cgroup_memory limits = {job->memory, job->reservation, job->swap};
+    char path[DV_CGROUP_PATH_MAX];
+    int r = cgroup_of(driver, job->id, path, err);
+    return r < 0 ? r : dv_cgroup_memory_set(driver->cgroup, path, &limits, err);
 }
 
 /* -- the end -------------------------------------------------------------------------------- */
@@ -249,6 +260,7 @@ static const struct dv_runtime_ops ops = {
     .start = start,
     .signal = send_signal,
     .pause = pause_or_resume,
+    .update = update,
     .release = release,
     .remove = remove_all,
     .state = state,

@@ -115,6 +115,101 @@ def test_limit_that_the_kernel_lacks_is_refused_and_a_default_is_left_out(
     container, group = run(peer, hello, {"memory": "64M"})
     assert peer.status(container)["config"]["resources"] == {"memory": "64M"}
     assert group.memory() == (64 * MIB, None, None)
+    answer = update(peer, container, {"memorySwap": "64M"}, 400)
+    assert "cannot be enforced here" in answer.text
+    assert group.memory() == (64 * MIB, None, None)
+
+
+# --- update
+
+
+def update(peer, container, resources, status=204):
+    answer = peer.ask(f"Container:{container}", "update", {"resources": resources})
+    assert answer.status == status, answer.text
+    return answer
+
+
+def shown(peer, container):
+    return peer.status(container)["config"].get("resources")
+
+
+def test_update_changes_the_limits_of_what_runs(gateway, peer, hello):
+    container, group = run(peer, hello)
+    update(peer, container, {"memory": "64M", "memoryReservation": "16M"})
+    assert group.memory() == (64 * MIB, 16 * MIB, None)
+    assert shown(peer, container) == {"memory": "64M", "memoryReservation": "16M"}
+    # Higher than the sum was, then lower than the limit was.
+    update(peer, container, {"memorySwap": "64M"})
+    update(peer, container, {"memory": "256M", "memorySwap": "300M"})
+    assert group.memory() == (256 * MIB, 16 * MIB, 300 * MIB)
+    update(peer, container, {"memory": "32M", "memorySwap": "32M"})
+    assert group.memory() == (32 * MIB, 16 * MIB, 32 * MIB)
+    assert shown(peer, container) == {
+        "memory": "32M", "memoryReservation": "16M", "memorySwap": "32M"}
+    update(peer, container, {"memoryReservation": "", "memorySwap": "-1"})
+    assert group.memory() == (32 * MIB, None, None)
+    update(peer, container, {"memory": ""})
+    assert group.memory() == (None, None, None)
+    assert shown(peer, container) is None
+
+
+def test_update_reaches_a_paused_container(gateway, peer, hello):
+    container, group = run(peer, hello)
+    assert peer.ask(f"Container:{container}", "pause").status == 204
+    update(peer, container, {"memory": "64M"})
+    assert group.memory()[0] == 64 * MIB and is_frozen(group)
+
+
+def test_update_of_a_stopped_container_is_for_its_next_run(gateway, peer, hello):
+    container, _ = run(peer, hello)
+    feature = f"Container:{container}"
+    assert peer.ask(feature, "stop").status == 204
+    update(peer, container, {"memory": "64M"})
+    mark = peer.mark()
+    assert peer.ask(feature, "start").status == 204
+    pid = peer.wait_state(container, "RUNNING", after=mark)["pid"]
+    assert Group(pid).memory()[0] == 64 * MIB
+
+
+def test_updated_limits_and_policy_outlive_the_daemon(gateway, broker, peer, hello):
+    container, group = run(peer, hello)
+    answer = peer.ask(f"Container:{container}", "update", {
+        "resources": {"memory": "64M"}, "restartPolicy": {"type": "ALWAYS"}})
+    assert answer.status == 204
+    gateway.daemon.kill()
+    gateway.start_daemon()
+    gateway.wait_ready(broker, subscriptions=2)
+    assert shown(peer, container) == {"memory": "64M"}
+    assert peer.status(container)["config"]["restartPolicy"]["type"] == "ALWAYS"
+    assert group.memory()[0] == 64 * MIB
+    update(peer, container, {"memory": "65536K"})
+    assert shown(peer, container) == {"memory": "65536K"}
+
+
+def test_update_below_what_is_used_is_refused_and_changes_nothing(gateway, peer, hello):
+    command = ["sh", "-c", "x=$(head -c 30000000 /dev/zero | busybox tr '\\0' x); echo full; "
+               "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
+    container, group = run(peer, hello, {"memory": "200M", "memorySwap": "200M"}, command)
+    gateway.wait_output(container, "full\n")
+    answer = update(peer, container, {"memory": "4M", "memorySwap": "200M"}, 500)
+    assert "uses more memory than the new limit of 4194304 bytes" in answer.text
+    assert group.memory() == (200 * MIB, None, 200 * MIB)
+    assert shown(peer, container) == {"memory": "200M", "memorySwap": "200M"}
+
+
+@pytest.mark.parametrize("resources, named", [
+    ({"memory": "256M"}, "config.resources.memorySwap: '128M' is below config.resources.memory"),
+    ({"memory": "1M"}, "below the minimum of 3M"),
+    ({"memory": ""}, "needs config.resources.memory"),
+])
+def test_update_that_makes_no_sense_is_refused_by_name(gateway, peer, hello, resources, named):
+    container, group = run(peer, hello, {"memory": "64M"})
+    answer = update(peer, container, resources, 400)
+    assert named in answer.text and answer.error == "messages:parameter.invalid"
+    assert group.memory() == (64 * MIB, None, 128 * MIB)
+
+
+# --- lack of memory
 
 
 def test_who_needs_more_than_the_limit_is_killed_and_shown_so(gateway, peer, hello):

@@ -9,6 +9,7 @@
  */
 #include "actors/addresses.h"
 #include "base/log.h"
+#include "spec/resources.h"
 #include "whole_daemon.h"
 
 #include <inttypes.h>
@@ -138,6 +139,9 @@ static void send_operation(struct story *s)
         snprintf(sent->args, sizeof(sent->args), "\"n%u\"", (unsigned)draw(s, 4));
     else if (strcmp(operation, "remove") == 0)
         snprintf(sent->args, sizeof(sent->args), "%s", draw(s, 2) ? "true" : "false");
+    else if (strcmp(operation, "update") == 0 && draw(s, 2))
+        snprintf(sent->args, sizeof(sent->args), "{\"resources\":{\"memory\":\"%u%s\"}}",
+                 (unsigned)draw(s, 3) * 8, draw(s, 2) ? "M" : "m");
     else if (strcmp(operation, "update") == 0)
         snprintf(sent->args, sizeof(sent->args), "{\"restartPolicy\":{\"type\":\"no\"}}");
     post(s, sent);
@@ -270,6 +274,13 @@ static const char *status_text(enum dv_status status)
     return dv_enum_api(&dv_enum_status, (int64_t)status);
 }
 
+static int64_t memory_of(const struct dv_container_record *record)
+{
+    struct dv_memory_limits limits = {.memory = 0};
+    (void)!dv_resources_bytes(record->spec->resources, &limits, NULL);
+    return limits.memory;
+}
+
 /* Twin, roster and machine say the same of every container. */
 static int containers_agree(struct story *s)
 {
@@ -301,6 +312,9 @@ static int containers_agree(struct story *s)
         if (is_up ? real != record->state->status : real != DV_STATUS_UNKNOWN)
             return fail(s, "%s: record says %s, machine says %s", feature, status,
                         status_text(real));
+        if (is_up && dv_fake_machine_memory(s->w.machine, record->id) != memory_of(record))
+            return fail(s, "%s: the machine gives it %lld bytes", feature,
+                        (long long)dv_fake_machine_memory(s->w.machine, record->id));
         running += is_up;
     }
     dv_fake_machine_count(s->w.machine, &counts);

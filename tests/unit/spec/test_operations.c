@@ -125,6 +125,66 @@ Test(operations, update_merges_field_by_field)
     cr_assert_eq(changed->spec->restart_policy->retry_timeout_ns, 10000000000LL);
 }
 
+static struct dv_resources *
+limits_after(struct dv_arena *arena, const struct dv_container_record *record, const char *value)
+{
+    struct dv_container_record *changed = NULL;
+    bool is_changed;
+    err = DV_ERROR_INIT;
+    cr_assert_eq(dv_spec_update(dv_str_of(value), record, arena, &changed, &is_changed, &err), 0,
+                 "%s", err.text);
+    cr_assert(is_changed);
+    return changed->spec->resources;
+}
+
+Test(operations, update_of_limits_keeps_what_is_not_given_and_takes_away_what_is_empty)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);
+    struct dv_container_record *record =
+        make(arena, "{\"resources\":{\"memory\":\"64M\",\"memoryReservation\":\"32M\"}}");
+    cr_assert_str_eq(record->spec->resources->memory_swap, "128M");
+    struct dv_resources *now = limits_after(arena, record, "{\"resources\":{\"memory\":\"96M\"}}");
+    cr_expect_str_eq(now->memory, "96M");
+    cr_expect_str_eq(now->memory_reservation, "32M");
+    cr_expect_str_eq(now->memory_swap, "128M", "twice the memory is a default of create only");
+    now = limits_after(arena, record, "{\"resources\":{\"memoryReservation\":\"\"}}");
+    cr_expect_null(now->memory_reservation);
+    now = limits_after(arena, record, "{\"resources\":{\"memorySwap\":\"-1\"}}");
+    cr_expect_null(now->memory_swap);
+    now = limits_after(
+        arena, record,
+        "{\"resources\":{\"memory\":\"\",\"memoryReservation\":\"\",\"memorySwap\":\"\"}}");
+    cr_expect_null(now, "no limits are no resources");
+    cr_expect_str_eq(record->spec->resources->memory, "64M", "the original is untouched");
+}
+
+Test(operations, update_holds_given_limits_against_those_that_stay)
+{
+    static const struct {
+        const char *value;
+        const char *says;
+    } rows[] = {
+        {"{\"resources\":{\"memory\":\"256M\"}}",
+         "config.resources.memorySwap: '128M' is below config.resources.memory"},
+        {"{\"resources\":{\"memory\":\"\"}}", "'128M' needs config.resources.memory"},
+        {"{\"resources\":{\"memoryReservation\":\"65M\"}}", "is above config.resources.memory"},
+        {"{\"resources\":{\"memory\":\"2M\"}}", "is below the minimum of 3M"},
+        {"{\"resources\":{\"memory\":7}}", "a number is given"},
+        {"{\"resources\":7}", "resources"},
+    };
+    DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);
+    struct dv_container_record *record = make(arena, "{\"resources\":{\"memory\":\"64M\"}}");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct dv_container_record *changed;
+        bool is_changed;
+        err = DV_ERROR_INIT;
+        cr_expect_eq(
+            dv_spec_update(dv_str_of(rows[i].value), record, arena, &changed, &is_changed, &err),
+            -DV_ERR_INVALID, "%s", rows[i].value);
+        cr_expect(strstr(err.text, rows[i].says), "%s", err.text);
+    }
+}
+
 Test(operations, update_without_effect_is_no_change)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);

@@ -102,7 +102,7 @@ Test(cgroup_memory, limit_below_what_is_used_is_refused_on_v2_too)
     rig_init(&rig, true);
     put_v2(&rig);
     const struct dv_cgroup_memory limits = {19 * MIB, -1, -1};
-    cr_assert_eq(dv_cgroup_memory_set(rig.cgroup, "/davit/web", &limits, &err), -DV_ERR_BUSY);
+    cr_assert_eq(dv_cgroup_memory_set(rig.cgroup, "/davit/web", &limits, &err), -DV_ERR_STATE);
     cr_expect(strstr(err.text, "more memory than the new limit of 19922944 bytes"), "%s", err.text);
     cr_expect_eq(number(&rig, "memory.max"), -1);
     rig_done(&rig);

@@ -357,3 +357,56 @@ Test(oci_driver, mounts_travel_as_their_mode_says, .timeout = 110)
     travel(DV_PROPAGATION_RSHARED, true, true);
     travel(DV_PROPAGATION_SHARED, true, true);
 }
+
+static long long memory_limit(const struct machine *m)
+{
+    char path[PATH_MAX];
+    char text[64] = "";
+    bool is_v2 = dv_cgroup_layout(m->cgroup) == DV_CGROUP_V2;
+    snprintf(path, sizeof(path), "%s%s/%s/%s", dv_cgroup_mount_of(m->cgroup, "memory"), m->parent,
+             m->record.id, is_v2 ? "memory.max" : "memory.limit_in_bytes");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    cr_assert_geq(fd, 0, "%s", path);
+    cr_assert_gt(read(fd, text, sizeof(text) - 1), 0);
+    close(fd);
+    return strtoll(text, NULL, 10);
+}
+
+/* Limits are those of the description at first, then those of an update, also of a frozen one. */
+static void change_limits(const char *runtime)
+{
+    struct machine m;
+    struct dv_error err = DV_ERROR_INIT;
+    char memory[] = "64M";
+    struct dv_resources resources = {.memory = memory};
+    machine_init(&m, runtime);
+    struct dv_runtime_update_job job = {
+        .id = m.record.id, .memory = 96 << 20, .reservation = 32 << 20, .swap = -1};
+    cr_assert_eq(m.driver->ops->update(m.driver, &job, &err), -DV_ERR_NOT_FOUND, "%s", err.text);
+    m.spec.resources = &resources;
+    machine_runs(&m, "exec sleep 1000");
+    pid_t pid = machine_run(&m);
+    cr_expect_eq(memory_limit(&m), 64 << 20);
+    err = DV_ERROR_INIT;
+    cr_expect_eq(m.driver->ops->update(m.driver, &job, &err), 0, "%s", err.text);
+    cr_expect_eq(memory_limit(&m), 96 << 20);
+    struct dv_runtime_pause_job pause = {.id = m.record.id, .timeout_ms = 5000};
+    cr_assert_eq(m.driver->ops->pause(m.driver, &pause, NULL), 0);
+    job.memory = 48 << 20;
+    cr_expect_eq(m.driver->ops->update(m.driver, &job, &err), 0, "%s", err.text);
+    cr_expect_eq(memory_limit(&m), 48 << 20);
+    cr_expect_eq(machine_status(&m), DV_STATUS_PAUSED);
+    cr_assert_eq(machine_signal(&m, pid, SIGKILL), 0);
+    cr_assert_eq(dv_direct_launcher_reap(pid, MACHINE_TIMEOUT_MS), 137);
+    machine_done(&m);
+}
+
+Test(oci_driver, limits_change_under_runc, .timeout = 100)
+{
+    change_limits(RUNC);
+}
+
+Test(oci_driver, limits_change_under_crun, .timeout = 100)
+{
+    change_limits(CRUN);
+}
