@@ -347,8 +347,8 @@ static bool is_feature(const struct state *s, const char *feature)
  * for those this is only the last resort. */
 static int64_t deadline_ms(const struct state *s, const struct dv_command *command)
 {
-    static const char *const own_deadline[] = {"create", "createWithConfig", "halt", "stop",
-                                               "stopWithOptions", "remove"};
+    static const char *const own_deadline[] = {"create", "createWithConfig", "halt",
+                                               "stop",   "stopWithOptions",  "remove"};
     for (size_t i = 0; i < sizeof(own_deadline) / sizeof(own_deadline[0]); i++)
         if (strcmp(command->operation, own_deadline[i]) == 0)
             return 2 * DAY_MS;
