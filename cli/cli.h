@@ -51,6 +51,18 @@ int cli_ask(struct cli *cli,
             struct dv_arena *arena,
             const char **ret_value,
             struct dv_error *err);
+/* The same in two halves, and whether the answer (or the end of the connection) is there within
+ * `timeout_ms`. */
+int cli_send(struct cli *cli,
+             const char *feature,
+             const char *operation,
+             const char *args,
+             struct dv_error *err);
+bool cli_has_answer(struct cli *cli, int timeout_ms);
+int cli_receive(struct cli *cli,
+                struct dv_arena *arena,
+                const char **ret_value,
+                struct dv_error *err);
 /* The next line that comes unasked, of a message `schema`; blocks. */
 int cli_next(struct cli *cli,
              const struct dv_schema *schema,
@@ -70,6 +82,11 @@ int cli_find(struct cli *cli,
              struct dv_arena *arena,
              const struct dv_container_summary **ret,
              struct dv_error *err);
+
+/* images.c */
+/* `kept` is canonical, `given` as a person writes it. */
+bool cli_same_image(const char *kept, const char *given);
+void cli_print_images(const struct dv_image_list *list, int64_t now_ns, struct dv_buf *out);
 
 /* terminal.c: what people see; nothing in a text of the daemon drives their terminal. `out` is
  * left as it is where it is full. */
@@ -108,4 +125,9 @@ int cli_update(struct cli *cli, int argc, char **argv);
 int cli_inspect(struct cli *cli, int argc, char **argv);
 int cli_why(struct cli *cli, int argc, char **argv);
 int cli_logs(struct cli *cli, int argc, char **argv);
+int cli_images(struct cli *cli, int argc, char **argv);
+int cli_pull(struct cli *cli, int argc, char **argv);
+int cli_rmi(struct cli *cli, int argc, char **argv);
+int cli_load(struct cli *cli, int argc, char **argv);
+int cli_prune(struct cli *cli, int argc, char **argv);
 int cli_trace(struct cli *cli, int argc, char **argv);

@@ -5,6 +5,7 @@
 #include "messages/json/json_codec.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -112,16 +113,13 @@ int cli_next(struct cli *cli,
     }
 }
 
-int cli_ask(struct cli *cli,
-            const char *feature,
-            const char *operation,
-            const char *args,
-            struct dv_arena *arena,
-            const char **ret_value,
-            struct dv_error *err)
+int cli_send(struct cli *cli,
+             const char *feature,
+             const char *operation,
+             const char *args,
+             struct dv_error *err)
 {
     char id[16];
-    void *body;
     int r = connect_to(cli, err);
     if (r < 0)
         return r;
@@ -132,9 +130,23 @@ int cli_ask(struct cli *cli,
         .operation = (char *)operation,
         .args = (char *)args,
     };
-    r = send_line(cli, &dv_schema_local_request, &request, err);
-    if (r == 0)
-        r = cli_next(cli, &dv_schema_local_reply, arena, &body, err);
+    return send_line(cli, &dv_schema_local_request, &request, err);
+}
+
+bool cli_has_answer(struct cli *cli, int timeout_ms)
+{
+    struct pollfd ready = {.fd = cli->fd, .events = POLLIN};
+    return (cli->in.len && memchr(cli->in.data, '\n', cli->in.len)) ||
+           poll(&ready, 1, timeout_ms) != 0;
+}
+
+int cli_receive(struct cli *cli,
+                struct dv_arena *arena,
+                const char **ret_value,
+                struct dv_error *err)
+{
+    void *body;
+    int r = cli_next(cli, &dv_schema_local_reply, arena, &body, err);
     if (r < 0)
         return r;
     const struct dv_local_reply *reply = body;
@@ -147,4 +159,16 @@ int cli_ask(struct cli *cli,
     }
     *ret_value = reply->value;
     return 0;
+}
+
+int cli_ask(struct cli *cli,
+            const char *feature,
+            const char *operation,
+            const char *args,
+            struct dv_arena *arena,
+            const char **ret_value,
+            struct dv_error *err)
+{
+    int r = cli_send(cli, feature, operation, args, err);
+    return r < 0 ? r : cli_receive(cli, arena, ret_value, err);
 }

@@ -3,8 +3,10 @@
 
 #include "base/cleanup.h"
 #include "runtime/image/auth_file.h"
+#include "runtime/image/collect.h"
 #include "runtime/image/image.h"
 #include "runtime/image/layers.h"
+#include "runtime/image/load.h"
 
 #include <stdlib.h>
 
@@ -75,6 +77,42 @@ static int login(struct dv_image_files *base,
     return 0;
 }
 
+static int list(struct dv_image_files *base,
+                const struct dv_image_list_job *job,
+                struct dv_arena *arena,
+                struct dv_image_list *ret,
+                struct dv_error *err)
+{
+    (void)job;
+    return dv_image_inventory(((struct files *)base)->store, arena, ret, err);
+}
+
+static int collect(struct dv_image_files *base,
+                   const struct dv_image_collect_job *job,
+                   struct dv_arena *arena,
+                   struct dv_image_collected *ret,
+                   struct dv_error *err)
+{
+    return dv_image_collect(((struct files *)base)->store, job, arena, ret, err);
+}
+
+static int
+sweep(struct dv_image_files *base, const struct dv_image_sweep_job *job, struct dv_error *err)
+{
+    (void)job;
+    return dv_image_sweep(((struct files *)base)->store, err);
+}
+
+static int load(struct dv_image_files *base,
+                const struct dv_image_load_cmd *job,
+                struct dv_arena *arena,
+                struct dv_image_loaded *ret,
+                struct dv_error *err)
+{
+    struct files *files = (struct files *)base;
+    return dv_image_load(files->store, job, &files->unpacker, arena, ret, err);
+}
+
 static void free_files(struct dv_image_files *base)
 {
     struct files *files = (struct files *)base;
@@ -92,8 +130,8 @@ int daemon_image_files_new(struct dv_image_store *store,
     struct files *files = calloc(1, sizeof(*files));
     if (!files)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a worker");
-    files->base =
-        (struct dv_image_files){lookup, commit, store_blob, adopt_blob, unpack, login, free_files};
+    files->base = (struct dv_image_files){lookup, commit,  store_blob, adopt_blob, unpack,    login,
+                                          list,   collect, sweep,      load,       free_files};
     files->store = store;
     files->unpacker = (struct dv_image_unpacker){dv_steal(launcher), unpack_timeout_ms};
     files->auth_file = auth_file;

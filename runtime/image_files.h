@@ -40,5 +40,24 @@ struct dv_image_files {
                  struct dv_arena *arena,
                  struct dv_registry_login *ret,
                  struct dv_error *err);
+    int (*list)(struct dv_image_files *files,
+                const struct dv_image_list_job *job,
+                struct dv_arena *arena,
+                struct dv_image_list *ret,
+                struct dv_error *err);
+    /* Pulls start nothing new meanwhile. */
+    int (*collect)(struct dv_image_files *files,
+                   const struct dv_image_collect_job *job,
+                   struct dv_arena *arena,
+                   struct dv_image_collected *ret,
+                   struct dv_error *err);
+    int (*sweep)(struct dv_image_files *files,
+                 const struct dv_image_sweep_job *job,
+                 struct dv_error *err);
+    int (*load)(struct dv_image_files *files,
+                const struct dv_image_load_cmd *job,
+                struct dv_arena *arena,
+                struct dv_image_loaded *ret,
+                struct dv_error *err);
     void (*free)(struct dv_image_files *files);
 };

@@ -10,24 +10,27 @@
 const char dv_unpack_usage[] =
     "usage: davit-unpack --blob FILE --digest DIGEST --media-type TYPE --diff-id DIGEST --dir DIR\n"
     "                    [--max-bytes N] [--max-entries N] [--max-name N]\n"
+    "       davit-unpack --archive FILE --dir DIR [--max-...]\n"
     "Unpacks one image layer into DIR, an empty directory given by its absolute path, and "
     "verifies\n"
-    "it. DIGEST is sha256: or sha512: with hex digits. Needs root. Prints "
+    "it; with --archive a tar of which nothing is promised. DIGEST is sha256: or sha512: with hex\n"
+    "digits. Needs root. Prints "
     "{\"entries\":N,\"bytes\":N}.\n"
     "Exit code: 0 unpacked; 1 failed, with the reason in one line on standard error, DIR is then\n"
     "for the caller to remove; 2 wrong use.\n";
 
 struct flag {
     const char *name;
-    size_t text_at; /* offset of a text member */
+    size_t text_at;  /* offset of a text member */
+    bool is_promise; /* about a layer */
 };
 
 static const struct flag flags[] = {
-    {"--blob", offsetof(struct dv_unpack_options, blob)},
-    {"--digest", offsetof(struct dv_unpack_options, digest)},
-    {"--media-type", offsetof(struct dv_unpack_options, media_type)},
-    {"--diff-id", offsetof(struct dv_unpack_options, diff_id)},
-    {"--dir", offsetof(struct dv_unpack_options, directory)},
+    {"--blob", offsetof(struct dv_unpack_options, blob), false},
+    {"--digest", offsetof(struct dv_unpack_options, digest), true},
+    {"--media-type", offsetof(struct dv_unpack_options, media_type), true},
+    {"--diff-id", offsetof(struct dv_unpack_options, diff_id), true},
+    {"--dir", offsetof(struct dv_unpack_options, directory), false},
 };
 
 #define FLAGS_COUNT (sizeof(flags) / sizeof(flags[0]))
@@ -64,6 +67,11 @@ static int take_flag(struct dv_unpack_options *options,
                      const char *value,
                      struct dv_error *err)
 {
+    if (strcmp(name, "--archive") == 0) {
+        options->blob = value;
+        options->is_archive = true;
+        return 0;
+    }
     for (size_t i = 0; i < FLAGS_COUNT; i++)
         if (strcmp(name, flags[i].name) == 0) {
             *text_of(options, &flags[i]) = value;
@@ -95,8 +103,13 @@ int dv_unpack_options_parse(int argc,
         if (r < 0)
             return r;
     }
+    if (options.is_archive && (options.digest || options.diff_id || options.media_type))
+        return dv_error_set(err, DV_ERR_INVALID,
+                            "--archive goes with --dir and limits only: nothing is promised");
+    if (options.is_archive)
+        options.media_type = DV_UNPACK_ARCHIVE_TYPE;
     for (size_t i = 0; i < FLAGS_COUNT; i++)
-        if (!*text_of(&options, &flags[i]))
+        if (!(options.is_archive && flags[i].is_promise) && !*text_of(&options, &flags[i]))
             return dv_error_set(err, DV_ERR_INVALID, "%s is missing", flags[i].name);
     if (options.directory[0] != '/')
         return dv_error_set(err, DV_ERR_INVALID, "--dir '%.256s' is not absolute",

@@ -6,16 +6,20 @@
 
 #include <stdbool.h>
 
+/* What an archive is unpacked as; its compression is seen. */
+#define DV_UNPACK_ARCHIVE_TYPE "application/vnd.oci.image.layer.v1.tar"
+
 #define DV_UNPACK_BYTES_MAX_DEFAULT   (64ULL << 30)
 #define DV_UNPACK_ENTRIES_MAX_DEFAULT 1000000ULL
 
 struct dv_unpack_options {
     const char *blob;
-    const char *digest;
+    const char *digest; /* NULL: an archive, nothing is promised about it */
     const char *media_type;
     const char *diff_id;
     const char *directory; /* absolute */
     struct dv_unpack_limits limits;
+    bool is_archive;
     bool is_help;
 };
 

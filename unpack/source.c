@@ -74,10 +74,11 @@ int dv_unpack_source_new(const struct dv_unpack_source_options *options,
         return dv_error_set(err, DV_ERR_NO_MEMORY, "blob: out of memory");
     source->fd = options->fd;
     source->bytes_max = options->bytes_max;
-    int r = dv_unpack_digest_new(options->digest, "blob digest", &source->digest, err);
-    if (r < 0)
-        return r;
-    r = dv_unpack_digest_new(options->diff_id, "diff id", &source->diff_id, err);
+    int r = 0;
+    if (options->digest)
+        r = dv_unpack_digest_new(options->digest, "blob digest", &source->digest, err);
+    if (r == 0 && options->diff_id)
+        r = dv_unpack_digest_new(options->diff_id, "diff id", &source->diff_id, err);
     if (r < 0)
         return r;
     *ret = dv_steal(&source);
@@ -96,6 +97,11 @@ void dv_unpack_source_free(struct dv_unpack_source *source)
     free(source);
 }
 
+static int add(struct dv_unpack_digest *digest, const void *bytes, size_t len, struct dv_error *err)
+{
+    return digest ? dv_unpack_digest_add(digest, bytes, len, err) : 0;
+}
+
 /* Appends blob bytes behind those left in `in`; at the end only is_blob_end changes. */
 static int fill(struct dv_unpack_source *source, struct dv_error *err)
 {
@@ -112,7 +118,7 @@ static int fill(struct dv_unpack_source *source, struct dv_error *err)
             source->is_blob_end = true;
             return 0;
         }
-        int r = dv_unpack_digest_add(source->digest, source->in + source->in_len, (size_t)got, err);
+        int r = add(source->digest, source->in + source->in_len, (size_t)got, err);
         if (r < 0)
             return r;
         source->in_len += (size_t)got;
@@ -240,7 +246,7 @@ int dv_unpack_source_read(struct dv_unpack_source *source,
         return dv_error_set(err, DV_ERR_LIMIT, "layer: more than %llu bytes when decompressed",
                             (unsigned long long)source->bytes_max);
     source->bytes += len;
-    r = dv_unpack_digest_add(source->diff_id, source->out, len, err);
+    r = add(source->diff_id, source->out, len, err);
     if (r < 0)
         return r;
     *ret_bytes = source->out;
@@ -257,8 +263,6 @@ int dv_unpack_source_finish(struct dv_unpack_source *source, struct dv_error *er
         if (r < 0)
             return r;
     } while (len > 0);
-    int r = dv_unpack_digest_verify(source->digest, err);
-    if (r < 0)
-        return r;
-    return dv_unpack_digest_verify(source->diff_id, err);
+    int r = source->digest ? dv_unpack_digest_verify(source->digest, err) : 0;
+    return r < 0 || !source->diff_id ? r : dv_unpack_digest_verify(source->diff_id, err);
 }

@@ -19,8 +19,8 @@ struct dv_unpack_source;
 struct dv_unpack_source_options {
     int fd;                 /* the blob, at its start; borrowed */
     const char *media_type; /* of the layer; must be one of tar, tar+gzip, tar+zstd */
-    const char *digest;     /* of the blob */
-    const char *diff_id;    /* of the tar */
+    const char *digest;     /* of the blob; NULL: not verified */
+    const char *diff_id;    /* of the tar; likewise */
     uint64_t bytes_max;     /* ceiling for the tar */
 };
 

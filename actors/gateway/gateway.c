@@ -5,6 +5,7 @@
 #include "actors/env.h"
 #include "actors/gateway/answer.h"
 #include "actors/gateway/halt.h"
+#include "actors/gateway/images.h"
 #include "actors/gateway/status.h"
 #include "base/log.h"
 #include "messages/catalog.h"
@@ -269,6 +270,9 @@ static int run(struct state *s,
         dv_answer(s->cell, request, DV_KIND_command_result, &nothing);
         return 0;
     }
+    int r;
+    if (gateway_images(s->cell, s->env, command->operation, args, request, &r, err))
+        return r;
     return dv_error_set(err, DV_ERR_NOT_FOUND, "feature '%s' has no operation '%s'",
                         command->feature, command->operation);
 }

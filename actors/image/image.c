@@ -1,357 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What others ask of images. */
 #include "actors/image/image.h"
 
 #include "actors/addresses.h"
-#include "actors/env.h"
-#include "base/log.h"
-#include "runtime/image/reference.h"
-#include "runtime/image/registry.h"
+#include "actors/image/internal.h"
+#include "base/arena.h"
+#include "messages/codec.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define NS_PER_MS       1000000
-#define PROGRESS_MS     1000
-#define DOWNLOAD_MAX_MS (7LL * 24 * 3600 * 1000) /* the downloader ends one that stalls */
-#define REFERENCE_MAX   1100
+#define LIST_BYTES    (64U << 20)
+#define FIRST_LOOK_MS 10000 /* after the start: not in the way of the restore */
+#define RELEASED_MS   2000  /* many containers may go at once */
 
-struct waiter {
-    struct waiter *next;
-    struct dv_request *request;
-    char owner[129];
-};
-
-struct pull {
-    struct pull *next;
-    struct state *state;
-    char reference[REFERENCE_MAX]; /* canonical */
-    struct waiter *waiters;
-    struct dv_reference parsed;
-    struct dv_pull *machine; /* NULL while the store is looked up */
-    unsigned asks;           /* open ones that point here */
-    size_t unpacking;        /* layers that are not unpacked yet */
-    int64_t progress_ns;     /* when progress was last told */
-    struct dv_error failure; /* of a layer, told when no unpack is under way any more */
-    bool is_over;            /* answered; freed when the last ask is back */
-};
-
-/* An ask on behalf of a pull. */
-struct step {
-    struct pull *pull;
-    unsigned number;
-    char *job; /* of a download, to cancel it */
-    struct step *next;
-};
-
-struct state {
-    struct dv_cell *cell;
-    const struct dv_actor_env *env;
-    struct pull *pulls;
-    struct step *downloads; /* under way */
-    unsigned pull_count;
-};
-
-static void advance(struct pull *pull);
-
-/* -- life of a pull ------------------------------------------------------------------------- */
-
-static void free_waiter(struct waiter *waiter)
-{
-    free(waiter);
-}
-
-static void free_pull(struct pull *pull)
-{
-    struct state *s = pull->state;
-    struct pull **at = &s->pulls;
-    while (*at != pull)
-        at = &(*at)->next;
-    *at = pull->next;
-    s->pull_count--;
-    while (pull->waiters) {
-        struct waiter *waiter = pull->waiters;
-        pull->waiters = waiter->next;
-        free_waiter(waiter);
-    }
-    dv_pull_free(pull->machine);
-    free(pull);
-}
-
-static void release(struct pull *pull)
-{
-    if (pull->is_over && pull->asks == 0)
-        free_pull(pull);
-}
-
-static void cancel_downloads(struct pull *pull)
-{
-    for (struct step *step = pull->state->downloads; step; step = step->next) {
-        if (step->pull != pull)
-            continue;
-        struct dv_download_cancel cancel = {.job = step->job};
-        dv_post(pull->state->cell, DV_ADDRESS_DOWNLOADER, DV_KIND_download_cancel, &cancel);
-    }
-}
-
-/* Answers all that wait: with the image, or with the error. */
-static void
-finish(struct pull *pull, const struct dv_image_ready *ready, const struct dv_error *error)
-{
-    struct dv_cell *cell = pull->state->cell;
-    if (error)
-        dv_log(DV_LOG_WARN, "image %s: %s", pull->reference, error->text);
-    while (pull->waiters) {
-        struct waiter *waiter = pull->waiters;
-        pull->waiters = waiter->next;
-        if (error)
-            dv_answer_error(cell, &waiter->request, error);
-        else
-            dv_answer(cell, &waiter->request, DV_KIND_image_ready, ready);
-        free_waiter(waiter);
-    }
-    pull->is_over = true;
-    if (error)
-        cancel_downloads(pull);
-}
-
-static void fail(struct pull *pull, const struct dv_error *error)
-{
-    if (!pull->is_over)
-        finish(pull, NULL, error);
-}
-
-static void tell_progress(struct pull *pull, const char *phase)
-{
-    struct dv_cell *cell = pull->state->cell;
-    int64_t now = dv_clock_monotonic_ns(dv_cell_clock(cell));
-    if (now - pull->progress_ns < PROGRESS_MS * NS_PER_MS)
-        return;
-    pull->progress_ns = now;
-    struct dv_image_progress progress = {.ref = pull->reference, .phase = (char *)phase};
-    if (pull->machine)
-        dv_pull_progress(pull->machine, &progress.bytes, &progress.total);
-    for (struct waiter *waiter = pull->waiters; waiter; waiter = waiter->next) {
-        struct dv_address address = dv_address_of(DV_CONTAINER_PREFIX, waiter->owner);
-        dv_post(cell, address.text, DV_KIND_image_progress, &progress);
-    }
-}
-
-/* -- unpack and commit ---------------------------------------------------------------------- */
-
-static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
-{
-    (void)cell;
-    struct pull *pull = ctx;
-    pull->asks--;
-    if (outcome->error)
-        fail(pull, outcome->error);
-    else if (!pull->is_over)
-        finish(pull, outcome->body, NULL);
-    release(pull);
-}
-
-static void commit(struct pull *pull)
-{
-    const struct dv_pull_result *result = dv_pull_result(pull->machine);
-    struct dv_image_commit_job job = {
-        .ref = (char *)result->reference,
-        .digest = (char *)result->manifest.digest,
-        .media_type = (char *)result->manifest.media_type,
-        .size = result->manifest.size,
-    };
-    pull->asks++;
-    dv_ask(pull->state->cell, DV_ADDRESS_WORKERS, DV_KIND_image_commit_job, &job,
-           pull->state->env->settings->job_timeout_ms * 2, on_committed, pull);
-}
-
-static void on_unpacked(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
-{
-    (void)cell;
-    struct pull *pull = ctx;
-    pull->asks--;
-    pull->unpacking--;
-    if (outcome->error && pull->failure.class == DV_ERR_NONE)
-        pull->failure = *outcome->error;
-    /* Who is told that it failed finds nothing half done. */
-    if (pull->unpacking == 0 && pull->failure.class != DV_ERR_NONE)
-        fail(pull, &pull->failure);
-    else if (pull->unpacking == 0 && !pull->is_over)
-        commit(pull);
-    release(pull);
-}
-
-static void unpack(struct pull *pull)
-{
-    const struct dv_pull_result *result = dv_pull_result(pull->machine);
-    const struct dv_actor_settings *settings = pull->state->env->settings;
-    tell_progress(pull, "unpacking");
-    pull->unpacking = result->layer_count;
-    if (!result->layer_count) {
-        commit(pull);
-        return;
-    }
-    for (size_t i = 0; i < result->layer_count; i++) {
-        struct dv_unpack_job job = {
-            .digest = (char *)result->layers[i].digest,
-            .media_type = (char *)result->layers[i].media_type,
-            .diff_id = (char *)result->layers[i].diff_id,
-            .timeout_ms = settings->unpack_timeout_ms,
-        };
-        pull->asks++;
-        dv_ask(pull->state->cell, DV_ADDRESS_WORKERS, DV_KIND_unpack_job, &job,
-               settings->unpack_timeout_ms * 4, on_unpacked, pull);
-    }
-}
-
-/* -- download ------------------------------------------------------------------------------- */
-
-static void end_step(struct step *step)
-{
-    struct step **at = &step->pull->state->downloads;
-    while (*at && *at != step)
-        at = &(*at)->next;
-    if (*at)
-        *at = step->next;
-    free(step->job);
-    free(step);
-}
-
-static void on_step(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
-{
-    (void)cell;
-    struct step *step = ctx;
-    struct pull *pull = step->pull;
-    struct dv_error err = DV_ERROR_INIT;
-    unsigned number = step->number;
-    end_step(step);
-    pull->asks--;
-    if (!pull->is_over) {
-        int r;
-        if (outcome->error)
-            r = dv_pull_failed(pull->machine, number, outcome->error, &err);
-        else if (outcome->kind == DV_KIND_download_result)
-            r = dv_pull_downloaded(pull->machine, number, outcome->body, &err);
-        else
-            r = dv_pull_succeeded(pull->machine, number, &err);
-        if (r < 0)
-            fail(pull, &err);
-        else
-            advance(pull);
-    }
-    release(pull);
-}
-
-static int start_step(struct pull *pull, const struct dv_pull_step *todo, struct dv_error *err)
-{
-    struct state *s = pull->state;
-    bool is_download = todo->kind == DV_KIND_download_cmd;
-    struct step *step = calloc(1, sizeof(*step));
-    if (step && is_download)
-        step->job = strdup(((const struct dv_download_cmd *)todo->body)->job);
-    if (!step || (is_download && !step->job)) {
-        free(step);
-        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a pull");
-    }
-    step->pull = pull;
-    step->number = todo->number;
-    if (is_download) {
-        step->next = s->downloads;
-        s->downloads = step;
-    }
-    pull->asks++;
-    dv_ask(s->cell, is_download ? DV_ADDRESS_DOWNLOADER : DV_ADDRESS_WORKERS, todo->kind,
-           todo->body, is_download ? DOWNLOAD_MAX_MS : s->env->settings->job_timeout_ms * 2,
-           on_step, step);
-    return 0;
-}
-
-static void advance(struct pull *pull)
-{
-    for (;;) {
-        struct dv_error err = DV_ERROR_INIT;
-        struct dv_pull_step todo;
-        int r = dv_pull_next(pull->machine, &todo, &err);
-        if (r > 0)
-            r = start_step(pull, &todo, &err) < 0 ? -(int)err.class : 1;
-        if (r < 0) {
-            fail(pull, &err);
-            return;
-        }
-        if (r == 0)
-            break;
-    }
-    if (dv_pull_result(pull->machine))
-        unpack(pull);
-    else
-        tell_progress(pull, "downloading");
-}
-
-static void begin_download(struct pull *pull, const struct dv_registry_login *login)
-{
-    struct dv_error err = DV_ERROR_INIT;
-    const struct dv_actor_env *env = pull->state->env;
-    struct dv_pull_options options = {
-        .reference = &pull->parsed,
-        .settings = env->registries,
-        .login = login,
-        .platform = dv_platform_host(),
-        .ingest_dir = env->ingest_dir,
-        .stall_ms = env->settings->pull_stall_ms,
-    };
-    if (dv_pull_new(&options, &pull->machine, &err) < 0) {
-        fail(pull, &err);
-        return;
-    }
-    dv_log(DV_LOG_INFO, "image %s: pulling", pull->reference);
-    advance(pull);
-}
-
-/* Without an answer the pull goes on without credentials: most need none. */
-static void on_login(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
-{
-    (void)cell;
-    struct pull *pull = ctx;
-    const struct dv_registry_login *login = outcome->error ? NULL : outcome->body;
-    pull->asks--;
-    if (outcome->error)
-        dv_log(DV_LOG_WARN, "image %s: credentials: %s", pull->reference, outcome->error->text);
-    else if (login->note)
-        dv_log(DV_LOG_WARN, "image %s: %s", pull->reference, login->note);
-    if (!pull->is_over)
-        begin_download(pull, login);
-    release(pull);
-}
-
-static void ask_login(struct pull *pull)
-{
-    const struct dv_actor_env *env = pull->state->env;
-    const struct dv_registry *registry =
-        env->registries ? dv_registry_find(env->registries, pull->parsed.host) : NULL;
-    if (registry && registry->user) {
-        begin_download(pull, NULL);
-        return;
-    }
-    struct dv_registry_login_query query = {.ref = pull->reference};
-    pull->asks++;
-    dv_ask(pull->state->cell, DV_ADDRESS_WORKERS, DV_KIND_registry_login_query, &query,
-           env->settings->job_timeout_ms, on_login, pull);
-}
-
-static void on_looked_up(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
-{
-    (void)cell;
-    struct pull *pull = ctx;
-    pull->asks--;
-    if (!pull->is_over && !outcome->error)
-        finish(pull, outcome->body, NULL);
-    else if (!pull->is_over && outcome->error->class == DV_ERR_NOT_FOUND)
-        ask_login(pull);
-    else if (!pull->is_over)
-        fail(pull, outcome->error);
-    release(pull);
-}
-
-/* -- requests ------------------------------------------------------------------------------- */
+/* -- pulls ---------------------------------------------------------------------------------- */
 
 static struct pull *find_pull(struct state *s, const char *reference)
 {
@@ -361,7 +24,10 @@ static struct pull *find_pull(struct state *s, const char *reference)
     return NULL;
 }
 
-static int new_pull(struct state *s, const char *reference, struct pull **ret, struct dv_error *err)
+static int new_pull(struct state *s,
+                    const struct dv_reference *reference,
+                    struct pull **ret,
+                    struct dv_error *err)
 {
     if (s->pull_count >= DV_PULLS_MAX)
         return dv_error_set(err, DV_ERR_BUSY,
@@ -371,54 +37,60 @@ static int new_pull(struct state *s, const char *reference, struct pull **ret, s
     if (!pull)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a pull");
     pull->state = s;
+    pull->parsed = *reference;
+    snprintf(pull->reference, sizeof(pull->reference), "%s", reference->text);
     pull->next = s->pulls;
     s->pulls = pull;
     s->pull_count++;
-    int r = dv_reference_parse(dv_str_of(reference), &pull->parsed, err);
-    if (r < 0) {
-        free_pull(pull);
+    *ret = pull;
+    return 0;
+}
+
+/* One pull serves all that want the same reference. */
+static int want(struct state *s,
+                const char *text,
+                const char *owner,
+                bool is_anew,
+                struct dv_request **request,
+                struct dv_error *err)
+{
+    struct dv_reference reference;
+    int r = dv_reference_parse(dv_str_of(text), &reference, err);
+    if (r < 0)
+        return r;
+    struct pull *pull = find_pull(s, reference.text);
+    bool is_first = !pull;
+    struct waiter *waiter = calloc(1, sizeof(*waiter));
+    if (!waiter)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a pull");
+    if (is_first && (r = new_pull(s, &reference, &pull, err)) < 0) {
+        free(waiter);
         return r;
     }
-    snprintf(pull->reference, sizeof(pull->reference), "%s", pull->parsed.text);
-    *ret = pull;
+    snprintf(waiter->owner, sizeof(waiter->owner), "%s", owner);
+    waiter->request = dv_steal(request);
+    waiter->next = pull->waiters;
+    pull->waiters = waiter;
+    pull->waiter_count++;
+    if (!is_first)
+        return 0;
+    pull->is_anew = is_anew;
+    pull_begin(pull);
     return 0;
 }
 
 static int
 on_ensure(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
 {
-    struct state *s = dv_cell_state(cell);
     const struct dv_image_ensure_cmd *command = body;
-    struct pull *fresh = NULL;
-    int r = new_pull(s, command->ref, &fresh, err);
-    if (r < 0)
-        return r;
-    fresh->is_over = true; /* until it is known to be the first for its reference */
-    struct pull *pull = find_pull(s, fresh->reference);
-    bool is_first = !pull;
-    if (is_first) {
-        pull = fresh;
-        pull->is_over = false;
-    } else {
-        free_pull(fresh);
-    }
-    struct waiter *waiter = calloc(1, sizeof(*waiter));
-    if (!waiter) {
-        if (is_first)
-            free_pull(pull);
-        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a pull");
-    }
-    snprintf(waiter->owner, sizeof(waiter->owner), "%s", command->owner);
-    waiter->request = dv_steal(request);
-    waiter->next = pull->waiters;
-    pull->waiters = waiter;
-    if (!is_first)
-        return 0;
-    struct dv_image_lookup_job job = {.ref = pull->reference};
-    pull->asks++;
-    dv_ask(cell, DV_ADDRESS_WORKERS, DV_KIND_image_lookup_job, &job,
-           s->env->settings->job_timeout_ms * 2, on_looked_up, pull);
-    return 0;
+    return want(dv_cell_state(cell), command->ref, command->owner, false, request, err);
+}
+
+static int
+on_pull(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    const struct dv_image_pull_cmd *command = body;
+    return want(dv_cell_state(cell), command->ref, "", true, request, err);
 }
 
 static void drop_waiter(struct pull *pull, const char *owner)
@@ -433,8 +105,9 @@ static void drop_waiter(struct pull *pull, const char *owner)
             continue;
         }
         *at = waiter->next;
+        pull->waiter_count--;
         dv_answer_error(pull->state->cell, &waiter->request, &gone);
-        free_waiter(waiter);
+        free(waiter);
     }
 }
 
@@ -453,19 +126,205 @@ static int on_released(struct dv_cell *cell,
         if (pull->is_over)
             continue;
         drop_waiter(pull, released->owner);
-        if (pull->waiters)
-            continue;
-        dv_log(DV_LOG_INFO, "image %s: nobody needs it any more, canceled", pull->reference);
-        pull->is_over = true;
-        cancel_downloads(pull);
-        release(pull);
+        if (!pull->waiters)
+            pull_cancel(pull);
     }
+    keep_release(s, released->owner);
+    keep_expect(s, RELEASED_MS);
     return 0;
 }
 
+static int
+on_pulls(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    (void)body;
+    const struct state *s = dv_cell_state(cell);
+    DV_AUTO(dv_arena) arena = dv_arena_new(LIST_BYTES);
+    struct dv_image_pulls answer = {0};
+    if (!*request)
+        return 0;
+    if (arena)
+        answer.pulls.items = dv_arena_array(arena, s->pull_count + 1, sizeof(*answer.pulls.items));
+    if (!answer.pulls.items)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the list of pulls");
+    for (struct pull *pull = s->pulls; pull; pull = pull->next) {
+        if (pull->is_over)
+            continue;
+        struct dv_image_pull_note *note = &answer.pulls.items[answer.pulls.count++];
+        *note = (struct dv_image_pull_note){.ref = pull->reference,
+                                            .phase = (char *)(uintptr_t)pull_phase(pull),
+                                            .layers_left = (int64_t)pull->unpacking,
+                                            .waiting = pull->waiter_count};
+        pull_bytes(pull, &note->bytes, &note->total);
+    }
+    dv_answer(cell, request, DV_KIND_image_pulls, &answer);
+    return 0;
+}
+
+/* -- the list ------------------------------------------------------------------------------- */
+
+/* A list in the making: who uses what, then what there is. */
+struct listing {
+    struct dv_request *request;
+    struct dv_arena *arena;
+    const struct dv_image_uses *uses;
+};
+
+static void free_listing(struct listing *listing)
+{
+    dv_arena_free(listing->arena);
+    free(listing);
+}
+
+static void count_users(const struct dv_image_uses *uses, struct dv_image_summary *image)
+{
+    for (size_t i = 0; i < uses->uses.count; i++) {
+        const struct dv_image_use *use = &uses->uses.items[i];
+        struct dv_reference ref;
+        bool is_same = use->image_id && use->image_id[0]
+                           ? image->image_id && strcmp(use->image_id, image->image_id) == 0
+                           : dv_reference_parse(dv_str_of(use->ref), &ref, NULL) == 0 &&
+                                 strcmp(ref.text, image->ref) == 0;
+        if (is_same)
+            image->containers += use->containers;
+    }
+}
+
+static void on_listed(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    struct listing *listing = ctx;
+    if (outcome->error) {
+        dv_answer_error(cell, &listing->request, outcome->error);
+        free_listing(listing);
+        return;
+    }
+    struct dv_image_list list = *(const struct dv_image_list *)outcome->body;
+    for (size_t i = 0; i < list.images.count; i++)
+        count_users(listing->uses, &list.images.items[i]);
+    dv_answer(cell, &listing->request, DV_KIND_image_list, &list);
+    free_listing(listing);
+}
+
+static void on_list_uses(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    const struct state *s = dv_cell_state(cell);
+    struct listing *listing = ctx;
+    struct dv_error err = DV_ERROR_INIT;
+    void *copy = NULL;
+    if (outcome->error)
+        err = *outcome->error;
+    else
+        (void)!dv_copy(&dv_schema_image_uses, outcome->body, listing->arena, &copy, &err);
+    if (!copy) {
+        dv_answer_error(cell, &listing->request, &err);
+        free_listing(listing);
+        return;
+    }
+    listing->uses = copy;
+    struct dv_image_list_job job = {};
+    dv_ask(cell, DV_ADDRESS_WORKERS, DV_KIND_image_list_job, &job, s->env->settings->job_timeout_ms,
+           on_listed, listing);
+}
+
+static int
+on_list(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    (void)body;
+    const struct state *s = dv_cell_state(cell);
+    if (!*request)
+        return 0;
+    struct listing *listing = calloc(1, sizeof(*listing));
+    if (listing)
+        listing->arena = dv_arena_new(LIST_BYTES);
+    if (!listing || !listing->arena) {
+        free(listing);
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the list of images");
+    }
+    listing->request = dv_steal(request);
+    struct dv_image_uses_query query = {};
+    dv_ask(cell, DV_ADDRESS_ROSTER, DV_KIND_image_uses_query, &query,
+           s->env->settings->command_timeout_ms, on_list_uses, listing);
+    return 0;
+}
+
+/* -- chores --------------------------------------------------------------------------------- */
+
+static int begin_chore(struct state *s, struct chore **ret, struct dv_error *err)
+{
+    if (s->chore_count >= DV_CHORES_MAX)
+        return dv_error_set(err, DV_ERR_BUSY,
+                            "%u removals and loads of images wait already; try again later",
+                            s->chore_count);
+    *ret = keep_new(s);
+    return *ret ? 0 : dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a removal of images");
+}
+
+static int
+on_remove(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    struct state *s = dv_cell_state(cell);
+    const struct dv_image_remove_cmd *command = body;
+    struct dv_reference reference;
+    struct chore *chore;
+    int r = dv_reference_parse(dv_str_of(command->ref), &reference, err);
+    if (r == 0)
+        r = begin_chore(s, &chore, err);
+    if (r < 0)
+        return r;
+    chore->texts[0] = chore->job.remove_ref = strdup(reference.text);
+    if (!chore->texts[0]) {
+        free(chore);
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a removal of images");
+    }
+    chore->request = dv_steal(request);
+    keep_add(s, chore);
+    return 0;
+}
+
+static int
+on_prune(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    struct state *s = dv_cell_state(cell);
+    const struct dv_image_prune_cmd *command = body;
+    struct chore *chore;
+    int r = begin_chore(s, &chore, err);
+    if (r < 0)
+        return r;
+    chore->job.is_all = command->is_all;
+    chore->request = dv_steal(request);
+    keep_add(s, chore);
+    return 0;
+}
+
+static int
+on_load(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    struct state *s = dv_cell_state(cell);
+    const struct dv_image_load_cmd *command = body;
+    struct chore *chore;
+    int r = begin_chore(s, &chore, err);
+    if (r < 0)
+        return r;
+    chore->is_load = true;
+    chore->texts[0] = chore->load.path = strdup(command->path);
+    chore->texts[1] = chore->load.name = command->name ? strdup(command->name) : NULL;
+    if (!chore->texts[0] || (command->name && !chore->texts[1])) {
+        free(chore->texts[0]);
+        free(chore);
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a load of images");
+    }
+    chore->request = dv_steal(request);
+    keep_add(s, chore);
+    return 0;
+}
+
+/* -- life ----------------------------------------------------------------------------------- */
+
 static const struct dv_handler handlers[] = {
-    {DV_KIND_image_ensure_cmd, on_ensure},
-    {DV_KIND_image_released, on_released},
+    {DV_KIND_image_ensure_cmd, on_ensure}, {DV_KIND_image_released, on_released},
+    {DV_KIND_image_pull_cmd, on_pull},     {DV_KIND_image_pulls_query, on_pulls},
+    {DV_KIND_image_list_query, on_list},   {DV_KIND_image_remove_cmd, on_remove},
+    {DV_KIND_image_prune_cmd, on_prune},   {DV_KIND_image_load_cmd, on_load},
 };
 
 static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *err)
@@ -475,14 +334,16 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     struct state *s = dv_cell_state(cell);
     s->cell = cell;
     s->env = dv_cell_env(cell);
+    keep_expect(s, FIRST_LOOK_MS);
     return 0;
 }
 
 static void stop_cell(struct dv_cell *cell)
 {
     struct state *s = dv_cell_state(cell);
+    keep_stop(s);
     while (s->pulls)
-        free_pull(s->pulls);
+        pull_free(s->pulls);
 }
 
 const struct dv_cell_type dv_image_cell = {

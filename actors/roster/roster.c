@@ -6,6 +6,7 @@
 #include "actors/roster/launches.h"
 #include "actors/roster/sweep.h"
 #include "actors/roster/table.h"
+#include "actors/roster/uses.h"
 #include "base/log.h"
 #include "messages/codec.h"
 
@@ -36,6 +37,7 @@ struct state {
     bool is_loaded;
     bool is_incomplete;                      /* a record is there and not known here */
     struct dv_request *queries[QUERIES_MAX]; /* wait for the end of the restore */
+    struct dv_request *uses_query;           /* likewise */
     char *query_names[QUERIES_MAX];
     size_t query_count;
 };
@@ -45,17 +47,15 @@ static dv_handler_fn on_name;
 static dv_handler_fn on_list;
 static dv_handler_fn on_launch;
 static dv_handler_fn on_launched;
+static dv_handler_fn on_uses;
 static dv_handler_fn on_event;
 static dv_handler_fn on_missed;
 
 static const struct dv_handler handlers[] = {
-    {DV_KIND_container_create_cmd, on_create},
-    {DV_KIND_container_name_cmd, on_name},
-    {DV_KIND_container_list_query, on_list},
-    {DV_KIND_container_launch_cmd, on_launch},
-    {DV_KIND_container_launched, on_launched},
-    {DV_KIND_container_event, on_event},
-    {DV_KIND_missed, on_missed},
+    {DV_KIND_container_create_cmd, on_create}, {DV_KIND_container_name_cmd, on_name},
+    {DV_KIND_container_list_query, on_list},   {DV_KIND_image_uses_query, on_uses},
+    {DV_KIND_container_launch_cmd, on_launch}, {DV_KIND_container_launched, on_launched},
+    {DV_KIND_container_event, on_event},       {DV_KIND_missed, on_missed},
 };
 
 /* -- lists ---------------------------------------------------------------------------------- */
@@ -135,10 +135,29 @@ on_list(struct dv_cell *cell, const void *body, struct dv_request **request, str
     return 0;
 }
 
+/* Only when all are restored: an image that nobody seems to use may be removed. */
+static int
+on_uses(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    (void)body;
+    struct state *s = dv_cell_state(cell);
+    if (!*request)
+        return 0;
+    if (s->is_loaded && !s->restoring)
+        return roster_answer_uses(cell, s->table, request, err);
+    if (s->uses_query)
+        return dv_error_set(err, DV_ERR_BUSY, "containers are being restored; try again later");
+    s->uses_query = dv_steal(request);
+    return 0;
+}
+
 static void answer_waiting(struct state *s)
 {
+    struct dv_error failure = DV_ERROR_INIT;
     if (!s->is_loaded || s->restoring)
         return;
+    if (s->uses_query && roster_answer_uses(s->cell, s->table, &s->uses_query, &failure) < 0)
+        dv_answer_error(s->cell, &s->uses_query, &failure);
     for (size_t i = 0; i < s->query_count; i++) {
         struct dv_error err = DV_ERROR_INIT;
         if (answer_list(s, s->query_names[i], &s->queries[i], &err) < 0)

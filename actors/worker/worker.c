@@ -38,6 +38,7 @@ DONE_JOB(runtime_release_job, runtime, s->runtime->ops->release)
 DONE_JOB(runtime_remove_job, runtime, s->runtime->ops->remove)
 DONE_JOB(blob_store_job, images, s->images->store_blob)
 DONE_JOB(blob_adopt_job, images, s->images->adopt_blob)
+DONE_JOB(image_sweep_job, images, s->images->sweep)
 #undef DONE_JOB
 
 /* Jobs whose answer has texts: they live until it is encoded. */
@@ -58,6 +59,9 @@ ANSWER_JOB(image_lookup_job, images, s->images->lookup, image_ready)
 ANSWER_JOB(image_commit_job, images, s->images->commit, image_ready)
 ANSWER_JOB(unpack_job, images, s->images->unpack, unpacked)
 ANSWER_JOB(registry_login_query, images, s->images->login, registry_login)
+ANSWER_JOB(image_list_job, images, s->images->list, image_list)
+ANSWER_JOB(image_collect_job, images, s->images->collect, image_collected)
+ANSWER_JOB(image_load_cmd, images, s->images->load, image_loaded)
 #undef ANSWER_JOB
 
 static int on_runtime_state_query(struct dv_cell *cell,

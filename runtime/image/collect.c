@@ -1,162 +1,434 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Removing what nobody needs any more. */
+#include "runtime/image/collect.h"
+
 #include "base/durable.h"
 #include "runtime/image/config.h"
+#include "runtime/image/digest.h"
+#include "runtime/image/image.h"
 #include "runtime/image/layers.h"
+#include "runtime/image/names.h"
 #include "runtime/image/store_state.h"
 
+#include "json/json.h"
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #define IMAGE_MEMORY_MAX (64U << 20) /* one image's documents */
-#define NAMES_MEMORY_MAX (16U << 20) /* references and ids */
+#define NAMES_MEMORY_MAX (64U << 20) /* references, ids and digests */
+#define PARTIAL_DAYS     7           /* how long the beginning of a blob waits to be continued */
 
-/* A set of short texts; small enough in practice to be searched from end to end. */
-struct names {
-    struct dv_arena *arena;
-    const char **items;
-    size_t count;
-    size_t capacity;
+struct collection {
+    struct dv_image_store *store;
+    const struct dv_image_collect_job *job;
+    struct dv_arena *arena; /* of the caller: the answer */
+    struct dv_names used_refs;
+    struct dv_names used_images;
+    struct dv_names layers; /* ids that stay */
+    struct dv_names blobs;  /* digests that stay */
+    struct dv_image_collected result;
 };
 
-static bool has_name(const struct names *names, const char *name)
+static int no_memory(struct dv_error *err)
 {
-    for (size_t i = 0; i < names->count; i++)
-        if (strcmp(names->items[i], name) == 0)
-            return true;
-    return false;
+    return dv_error_set(err, DV_ERR_NO_MEMORY, "collect images: out of memory");
 }
 
-static int add_name(struct names *names, const char *name, struct dv_error *err)
+static int add_all(struct dv_names *names, const struct dv_texts *texts, struct dv_error *err)
 {
-    if (has_name(names, name))
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < texts->count; i++)
+        r = dv_names_add(names, texts->items[i], err);
+    return r;
+}
+
+/* ---- which names go ---- */
+
+/* What an image is made of; false when a document is missing or damaged: it is pulled again when it
+ * is wanted. */
+static bool read_image(struct dv_image_store *store,
+                       const struct dv_descriptor *manifest,
+                       struct dv_arena *arena,
+                       struct dv_document *document,
+                       struct dv_image_config *config,
+                       struct dv_error *err)
+{
+    return dv_image_store_manifest(store, manifest, arena, document, err) == 0 &&
+           dv_image_config_load(store, document->config.digest, arena, config, err) == 0;
+}
+
+static int is_used(const struct collection *c,
+                   const struct dv_stored_image *image,
+                   bool *ret,
+                   struct dv_error *err)
+{
+    *ret = dv_names_has(&c->used_refs, image->reference);
+    if (*ret)
         return 0;
-    if (names->count == names->capacity) {
-        size_t capacity = names->capacity ? 2 * names->capacity : 64;
-        const char **items = dv_arena_array(names->arena, capacity, sizeof(*items));
-        if (!items)
-            return dv_error_set(err, DV_ERR_NO_MEMORY, "collect layers: out of memory");
-        if (names->count)
-            memcpy(items, names->items, names->count * sizeof(*items));
-        names->items = items;
-        names->capacity = capacity;
-    }
-    names->items[names->count] = dv_arena_strdup(names->arena, name);
-    if (!names->items[names->count])
-        return dv_error_set(err, DV_ERR_NO_MEMORY, "collect layers: out of memory");
-    names->count++;
+    DV_AUTO(dv_arena) arena = dv_arena_new(IMAGE_MEMORY_MAX);
+    struct dv_document document;
+    if (!arena)
+        return no_memory(err);
+    *ret = dv_image_store_manifest(c->store, &image->manifest, arena, &document, NULL) == 0 &&
+           dv_names_has(&c->used_images, document.config.digest);
     return 0;
 }
 
-static int add_layers_of(struct dv_image_store *store,
-                         const struct dv_stored_image *image,
-                         struct names *needed,
-                         struct dv_error *err)
+static int take_name(struct collection *c, const char *reference, struct dv_error *err)
+{
+    int r = dv_image_store_remove(c->store, reference, err);
+    if (r < 0)
+        return r;
+    char *copy = dv_arena_strdup(c->arena, reference);
+    if (!copy)
+        return no_memory(err);
+    c->result.images.items[c->result.images.count++] = copy;
+    return 0;
+}
+
+static int consider(struct collection *c, const struct dv_stored_image *image, struct dv_error *err)
+{
+    const struct dv_image_collect_job *job = c->job;
+    bool is_named = job->remove_ref && strcmp(job->remove_ref, image->reference) == 0;
+    /* Without a time it was stored by another tool, which is left to that. */
+    bool is_ours = image->stored_ns > 0;
+    bool used = false;
+    int r = is_used(c, image, &used, err);
+    if (r < 0 || (used && !is_named))
+        return r;
+    if (used && dv_names_has(&c->used_refs, image->reference))
+        return dv_error_set(err, DV_ERR_STATE,
+                            "image '%s' is used by a container or a pull; remove these first",
+                            image->reference);
+    if (is_named || (is_ours && (job->is_all || image->stored_ns < job->before_ns)))
+        return take_name(c, image->reference, err);
+    if (is_ours && (c->result.oldest_ns == 0 || image->stored_ns < c->result.oldest_ns))
+        c->result.oldest_ns = image->stored_ns;
+    return 0;
+}
+
+static int take_names(struct collection *c, struct dv_error *err)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(NAMES_MEMORY_MAX);
+    struct dv_stored_image *images = NULL;
+    size_t count = 0;
+    if (!arena)
+        return no_memory(err);
+    int r = dv_image_store_list(c->store, arena, &images, &count, err);
+    if (r < 0)
+        return r;
+    c->result.images.items = dv_arena_array(c->arena, count + 1, sizeof(char *));
+    if (!c->result.images.items)
+        return no_memory(err);
+    bool is_there = false;
+    for (size_t i = 0; i < count && r == 0; i++) {
+        is_there |= c->job->remove_ref && strcmp(c->job->remove_ref, images[i].reference) == 0;
+        r = consider(c, &images[i], err);
+    }
+    if (r == 0 && c->job->remove_ref && !is_there)
+        r = dv_error_set(err, DV_ERR_NOT_FOUND,
+                         "image '%s' is not stored; davit images lists those that are",
+                         c->job->remove_ref);
+    return r;
+}
+
+/* ---- what stays ---- */
+
+static int keep_descriptor(struct collection *c, const struct dv_json *node, struct dv_error *err)
+{
+    const char *digest = dv_json_text(dv_json_get(node, "digest"));
+    return digest && dv_digest_is_valid(dv_str_of(digest)) ? dv_names_add(&c->blobs, digest, err)
+                                                           : 0;
+}
+
+/* The document and all it leads to, of whatever tool: `manifests`, `config` and `layers` are the
+ * links of every form. What cannot be read leads nowhere. */
+static int keep_document(struct collection *c, const char *digest, int depth, struct dv_error *err)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(IMAGE_MEMORY_MAX);
-    struct dv_document document;
-    struct dv_image_config config = {0};
+    DV_AUTO(dv_json) root = NULL;
     const char *bytes = NULL;
     size_t len = 0;
     if (!arena)
-        return dv_error_set(err, DV_ERR_NO_MEMORY, "collect layers: out of memory");
-    int r = dv_image_store_manifest(store, &image->manifest, arena, &document, err);
-    if (r == 0)
-        r = dv_image_store_read(store, document.config.digest, DV_IMAGE_CONFIG_BYTES_MAX, arena,
-                                &bytes, &len, err);
-    if (r == 0)
-        r = dv_image_config_parse(bytes, len, arena, &config, err);
-    for (size_t i = 0; r == 0 && i < config.diff_id_count; i++) {
-        char id[DV_LAYER_ID_SIZE];
-        struct dv_error cause = DV_ERROR_INIT;
-        r = dv_layers_find(store, config.diff_ids[i], id, &cause);
-        if (r == -DV_ERR_NOT_FOUND)
-            r = 0;
-        else
-            r = r < 0 ? dv_error_set(err, cause.class, "%s", cause.text)
-                      : add_name(needed, id, err);
+        return no_memory(err);
+    int r = dv_names_add(&c->blobs, digest, err);
+    if (r < 0 || depth > DV_INDEX_DEPTH_MAX ||
+        dv_image_store_read(c->store, digest, DV_MANIFEST_BYTES_MAX, arena, &bytes, &len, NULL) <
+            0 ||
+        dv_json_parse(bytes, len, &root, NULL) < 0)
+        return r;
+    const struct dv_json *layers = dv_json_get(root, "layers");
+    const struct dv_json *manifests = dv_json_get(root, "manifests");
+    r = keep_descriptor(c, dv_json_get(root, "config"), err);
+    for (const struct dv_json *n = dv_json_first(layers); r == 0 && n; n = dv_json_next(n))
+        r = keep_descriptor(c, n, err);
+    for (const struct dv_json *n = dv_json_first(manifests); r == 0 && n; n = dv_json_next(n)) {
+        const char *next = dv_json_text(dv_json_get(n, "digest"));
+        if (next && dv_digest_is_valid(dv_str_of(next)))
+            r = keep_document(c, next, depth + 1, err);
     }
     return r;
 }
 
+/* Layers of images that are named, and the ids that belong to diff ids. */
+static int keep_diff_id(struct collection *c, const char *diff_id, struct dv_error *err)
+{
+    char id[DV_LAYER_ID_SIZE];
+    struct dv_error cause = DV_ERROR_INIT;
+    int r = dv_layers_find(c->store, diff_id, id, &cause);
+    if (r == -DV_ERR_NOT_FOUND || r == -DV_ERR_INVALID)
+        return 0;
+    return r < 0 ? dv_error_set(err, cause.class, "%s", cause.text)
+                 : dv_names_add(&c->layers, id, err);
+}
+
+static int
+keep_layers_of(struct collection *c, const struct dv_stored_image *image, struct dv_error *err)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(IMAGE_MEMORY_MAX);
+    struct dv_document document;
+    struct dv_image_config config = {0};
+    struct dv_error cause = DV_ERROR_INIT;
+    if (!arena)
+        return no_memory(err);
+    if (!read_image(c->store, &image->manifest, arena, &document, &config, &cause)) {
+        bool is_gone = cause.class == DV_ERR_NOT_FOUND || cause.class == DV_ERR_CORRUPT ||
+                       cause.class == DV_ERR_FAILED;
+        return is_gone
+                   ? 0
+                   : dv_error_set(err, cause.class, "image '%s': %s", image->reference, cause.text);
+    }
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < config.diff_id_count; i++)
+        r = keep_diff_id(c, config.diff_ids[i], err);
+    return r;
+}
+
+static int decide(struct collection *c, struct dv_error *err)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(NAMES_MEMORY_MAX);
+    struct dv_stored_image *images = NULL;
+    char **roots = NULL;
+    size_t count = 0, root_count = 0;
+    if (!arena)
+        return no_memory(err);
+    int r = dv_image_store_list(c->store, arena, &images, &count, err);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = keep_layers_of(c, &images[i], err);
+    if (r == 0)
+        r = dv_image_store_roots(c->store, arena, &roots, &root_count, err);
+    for (size_t i = 0; r == 0 && i < root_count; i++)
+        r = keep_document(c, roots[i], 0, err);
+    if (r == 0)
+        r = add_all(&c->layers, &c->job->used_layers, err);
+    for (size_t i = 0; r == 0 && i < c->job->held_diff_ids.count; i++)
+        r = keep_diff_id(c, c->job->held_diff_ids.items[i], err);
+    if (r == 0)
+        r = add_all(&c->blobs, &c->job->used_images, err);
+    if (r == 0)
+        r = add_all(&c->blobs, &c->job->held_blobs, err);
+    dv_names_seal(&c->layers);
+    dv_names_seal(&c->blobs);
+    return r;
+}
+
+/* ---- what goes ---- */
+
+static bool is_hex(const char *name, size_t min)
+{
+    size_t len = strlen(name);
+    return len >= min && strspn(name, "0123456789abcdef") == len;
+}
+
+static int64_t time_ns(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * 1000000000LL + time->tv_nsec;
+}
+
+static int
+remove_blobs_of(struct collection *c, const char *algorithm, size_t hex_len, struct dv_error *err)
+{
+    char path[PATH_MAX], digest[DV_DIGEST_SIZE];
+    int n = snprintf(path, sizeof(path), "%s/blobs/%s", c->store->images_dir, algorithm);
+    dv_autoclosedir DIR *dir = n > 0 && n < PATH_MAX ? opendir(path) : NULL;
+    if (!dir)
+        return dv_error_sys(err, DV_ERR_IO, errno, "read '%s'", path);
+    const struct dirent *entry;
+    while ((entry = readdir(dir))) {
+        struct stat info;
+        if (!is_hex(entry->d_name, hex_len) || strlen(entry->d_name) != hex_len)
+            continue;
+        (void)snprintf(digest, sizeof(digest), "%s:%.*s", algorithm, (int)hex_len, entry->d_name);
+        if (dv_names_has(&c->blobs, digest) ||
+            fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0 ||
+            (c->job->orphans_before_ns && time_ns(&info.st_mtim) >= c->job->orphans_before_ns))
+            continue;
+        if (unlinkat(dirfd(dir), entry->d_name, 0) < 0)
+            return dv_error_sys(err, DV_ERR_IO, errno, "remove '%s/%s'", path, entry->d_name);
+        c->result.blobs++;
+        c->result.bytes += info.st_size;
+    }
+    return 0;
+}
+
+/* Beginnings of blobs that nobody came back for. */
+static int remove_partial(struct collection *c, struct dv_error *err)
+{
+    dv_autoclosedir DIR *dir = opendir(c->store->ingest_dir);
+    if (!dir)
+        return dv_error_sys(err, DV_ERR_IO, errno, "read '%s'", c->store->ingest_dir);
+    time_t oldest = time(NULL) - (time_t)PARTIAL_DAYS * 24 * 3600;
+    const struct dirent *entry;
+    while ((entry = readdir(dir))) {
+        struct stat info;
+        if (fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !S_ISREG(info.st_mode) || info.st_mtime >= oldest)
+            continue;
+        if (unlinkat(dirfd(dir), entry->d_name, 0) == 0)
+            c->result.bytes += info.st_size;
+    }
+    return 0;
+}
+
 /* Renamed away under the lock, so that it is gone for everybody at once; the record goes with it.
  */
-static int take_away(struct dv_image_store *store,
-                     const char *id,
-                     char ret_staged[PATH_MAX],
-                     struct dv_error *err)
+static int take_away(struct dv_image_store *store, const char *id, struct dv_error *err)
 {
-    char path[PATH_MAX], record[PATH_MAX];
+    char path[PATH_MAX], record[PATH_MAX], staged[PATH_MAX];
     pthread_mutex_lock(&store->layers_lock);
     unsigned long number = ++store->staged;
-    int n = snprintf(ret_staged, PATH_MAX, "%s/out-%lu", store->staging_dir, number);
+    int n = snprintf(staged, sizeof(staged), "%s/out-%lu", store->staging_dir, number);
     int m = snprintf(path, sizeof(path), "%s/%s", store->layers_dir, id);
     int k = snprintf(record, sizeof(record), "%s/%s", store->ids_dir, id);
     int r = 0;
     if (n < 0 || n >= PATH_MAX || m < 0 || m >= PATH_MAX || k < 0 || k >= PATH_MAX)
         r = dv_error_set(err, DV_ERR_LIMIT, "path of layer %s is too long", id);
-    else if (rename(path, ret_staged) < 0)
-        r = dv_error_sys(err, DV_ERR_IO, errno, "rename '%s' to '%s'", path, ret_staged);
+    else if (rename(path, staged) < 0)
+        r = dv_error_sys(err, DV_ERR_IO, errno, "rename '%s' to '%s'", path, staged);
     else
         (void)unlink(record);
     pthread_mutex_unlock(&store->layers_lock);
     return r;
 }
 
-static bool is_layer_id(const char *name)
+static int remove_layers(struct collection *c, struct dv_error *err)
 {
-    size_t len = strlen(name);
-    return len >= 12 && len < DV_LAYER_ID_SIZE && strspn(name, "0123456789abcdef") == len;
-}
-
-static int remove_others(struct dv_image_store *store,
-                         const struct names *needed,
-                         size_t *ret_removed,
-                         struct dv_error *err)
-{
-    dv_autoclosedir DIR *dir = opendir(store->layers_dir);
+    dv_autoclosedir DIR *dir = opendir(c->store->layers_dir);
     if (!dir)
-        return dv_error_sys(err, DV_ERR_IO, errno, "read '%s'", store->layers_dir);
-    struct dirent *entry;
-    size_t removed = 0;
+        return dv_error_sys(err, DV_ERR_IO, errno, "read '%s'", c->store->layers_dir);
+    const struct dirent *entry;
     while ((entry = readdir(dir))) {
-        char staged[PATH_MAX];
-        if (!is_layer_id(entry->d_name) || has_name(needed, entry->d_name))
+        if (!is_hex(entry->d_name, 12) || strlen(entry->d_name) >= DV_LAYER_ID_SIZE ||
+            dv_names_has(&c->layers, entry->d_name))
             continue;
-        int r = take_away(store, entry->d_name, staged, err);
-        if (r == 0)
-            r = dv_tree_remove(staged, err);
+        int r = take_away(c->store, entry->d_name, err);
         if (r < 0)
             return r;
-        removed++;
+        c->result.layers++;
     }
-    *ret_removed = removed;
     return 0;
 }
 
-int dv_layers_collect(struct dv_image_store *store,
-                      const char *const *used,
-                      size_t used_count,
-                      size_t *ret_removed,
-                      struct dv_error *err)
+int dv_image_collect(struct dv_image_store *store,
+                     const struct dv_image_collect_job *job,
+                     struct dv_arena *arena,
+                     struct dv_image_collected *ret,
+                     struct dv_error *err)
 {
-    DV_AUTO(dv_arena) arena = dv_arena_new(NAMES_MEMORY_MAX);
-    struct names needed = {.arena = arena};
+    DV_AUTO(dv_arena) names = dv_arena_new(NAMES_MEMORY_MAX);
+    if (!names)
+        return no_memory(err);
+    struct collection c = {.store = store, .job = job, .arena = arena};
+    c.used_refs.arena = c.used_images.arena = c.layers.arena = c.blobs.arena = names;
+    int r = add_all(&c.used_refs, &job->used_refs, err);
+    if (r == 0)
+        r = add_all(&c.used_images, &job->used_images, err);
+    dv_names_seal(&c.used_refs);
+    dv_names_seal(&c.used_images);
+    if (r == 0)
+        r = take_names(&c, err);
+    if (r == 0)
+        r = decide(&c, err);
+    if (r == 0)
+        r = remove_layers(&c, err);
+    if (r == 0)
+        r = remove_blobs_of(&c, "sha256", 64, err);
+    if (r == 0)
+        r = remove_blobs_of(&c, "sha512", 128, err);
+    if (r == 0)
+        r = remove_partial(&c, err);
+    if (r == 0)
+        *ret = c.result;
+    return r;
+}
+
+int dv_image_sweep(struct dv_image_store *store, struct dv_error *err)
+{
+    dv_autoclosedir DIR *dir = opendir(store->staging_dir);
+    if (!dir)
+        return dv_error_sys(err, DV_ERR_IO, errno, "read '%s'", store->staging_dir);
+    const struct dirent *entry;
+    while ((entry = readdir(dir))) {
+        char path[PATH_MAX];
+        int n = snprintf(path, sizeof(path), "%s/%s", store->staging_dir, entry->d_name);
+        if (strncmp(entry->d_name, "out-", 4) != 0 || n < 0 || n >= PATH_MAX)
+            continue;
+        int r = dv_tree_remove(path, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- the list ---- */
+
+static int summarize(struct dv_image_store *store,
+                     const struct dv_stored_image *image,
+                     struct dv_arena *answer,
+                     struct dv_image_summary *ret,
+                     struct dv_error *err)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(IMAGE_MEMORY_MAX);
+    struct dv_document document;
+    struct dv_image_config config = {0};
+    struct dv_error cause = DV_ERROR_INIT;
+    if (!arena)
+        return no_memory(err);
+    *ret = (struct dv_image_summary){
+        .ref = image->reference, .digest = image->manifest.digest, .stored_ns = image->stored_ns};
+    if (!read_image(store, &image->manifest, arena, &document, &config, &cause)) {
+        ret->note = dv_arena_printf(answer, "%.900s", cause.text);
+        return ret->note ? 0 : no_memory(err);
+    }
+    ret->image_id = dv_arena_strdup(answer, document.config.digest);
+    ret->layers = (int64_t)document.layer_count;
+    for (size_t i = 0; i < document.layer_count; i++)
+        ret->bytes += document.layers[i].size;
+    return ret->image_id ? 0 : no_memory(err);
+}
+
+int dv_image_inventory(struct dv_image_store *store,
+                       struct dv_arena *arena,
+                       struct dv_image_list *ret,
+                       struct dv_error *err)
+{
     struct dv_stored_image *images = NULL;
     size_t count = 0;
-    if (!arena)
-        return dv_error_set(err, DV_ERR_NO_MEMORY, "collect layers: out of memory");
     int r = dv_image_store_list(store, arena, &images, &count, err);
-    for (size_t i = 0; r == 0 && i < used_count; i++)
-        r = add_name(&needed, used[i], err);
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        r = add_layers_of(store, &images[i], &needed, err);
-        if (r < 0)
-            (void)dv_error_prefix(err, "collect layers: image '%s': ", images[i].reference);
-    }
-    return r < 0 ? r : remove_others(store, &needed, ret_removed, err);
+    if (r < 0)
+        return r;
+    struct dv_image_summary *items = dv_arena_array(arena, count + 1, sizeof(*items));
+    if (!items)
+        return no_memory(err);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = summarize(store, &images[i], arena, &items[i], err);
+    if (r == 0)
+        *ret = (struct dv_image_list){.images = {items, count}};
+    return r;
 }

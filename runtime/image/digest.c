@@ -164,12 +164,8 @@ int dv_digest_verify(const char *digest, const void *bytes, size_t len, struct d
     return dv_digest_sum_check(sum, err);
 }
 
-int dv_digest_verify_fd(const char *digest, int fd, struct dv_error *err)
+static int add_file(struct dv_digest_sum *sum, int fd, struct dv_error *err)
 {
-    DV_AUTO(dv_digest_sum) sum = NULL;
-    int r = dv_digest_sum_new(digest, &sum, err);
-    if (r < 0)
-        return r;
     dv_autofree char *block = malloc(READ_SIZE);
     if (!block)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "digest: out of memory");
@@ -179,10 +175,35 @@ int dv_digest_verify_fd(const char *digest, int fd, struct dv_error *err)
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return dv_error_sys(err, DV_ERR_IO, errno, "read to verify %s", digest);
+            return dv_error_sys(err, DV_ERR_IO, errno, "read to verify %s", sum->expected);
         if (got == 0)
-            return dv_digest_sum_check(sum, err);
+            return 0;
         dv_digest_sum_add(sum, block, (size_t)got);
         at += got;
     }
+}
+
+int dv_digest_verify_fd(const char *digest, int fd, struct dv_error *err)
+{
+    DV_AUTO(dv_digest_sum) sum = NULL;
+    int r = dv_digest_sum_new(digest, &sum, err);
+    if (r == 0)
+        r = add_file(sum, fd, err);
+    return r < 0 ? r : dv_digest_sum_check(sum, err);
+}
+
+int dv_digest_of_fd(int fd, char text[DV_DIGEST_SIZE], struct dv_error *err)
+{
+    DV_AUTO(dv_digest_sum) sum = NULL;
+    char any[DV_DIGEST_SIZE];
+    int r = dv_digest_sum_new(dv_digest_of("", 0, any), &sum, err);
+    if (r == 0)
+        r = add_file(sum, fd, err);
+    if (r < 0)
+        return r;
+    unsigned char value[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    must(EVP_DigestFinal_ex(sum->ctx, value, &len));
+    write_text(sum->algorithm, value, len, text);
+    return 0;
 }

@@ -33,6 +33,10 @@ __attribute__((warn_unused_result)) int dv_digest_hex_of(const char *algorithm,
                                                          char ret_hex[DV_DIGEST_SIZE],
                                                          struct dv_error *err);
 
+/* The same of a whole file, from its start; the position is left unspecified. */
+__attribute__((warn_unused_result)) int
+dv_digest_of_fd(int fd, char text[DV_DIGEST_SIZE], struct dv_error *err);
+
 struct dv_digest_sum;
 
 /* Starts a sum to be compared with `digest`. INVALID if that is no digest. */

@@ -3,6 +3,7 @@
 
 #include "base/durable.h"
 #include "runtime/image/digest.h"
+#include "runtime/image/image.h"
 #include "runtime/image/store_state.h"
 
 #include <fcntl.h>
@@ -206,18 +207,15 @@ static int blame(const struct dv_unpack_job *job,
                         reason, result->exit_code);
 }
 
-static int run_unpack(struct dv_image_store *store,
-                      const struct dv_unpack_job *job,
-                      struct dv_launcher *launcher,
-                      const char *blob,
-                      const char *directory,
-                      struct dv_error *err)
+/* `argv` has `count` arguments and room for the limits. */
+static int launch_unpack(struct dv_image_store *store,
+                         const char *argv[ARGUMENTS_MAX],
+                         size_t count,
+                         const struct dv_image_unpacker *unpacker,
+                         struct dv_launch_result *result,
+                         struct dv_error *err)
 {
     char bytes[NUMBER_SIZE], entries[NUMBER_SIZE];
-    const char *argv[ARGUMENTS_MAX] = {
-        store->unpack_program, "--blob",    blob,         "--digest", job->digest, "--media-type",
-        job->media_type,       "--diff-id", job->diff_id, "--dir",    directory};
-    size_t count = 11;
     if (store->layer_bytes_max > 0) {
         (void)snprintf(bytes, sizeof(bytes), "%lld", (long long)store->layer_bytes_max);
         argv[count++] = "--max-bytes";
@@ -230,11 +228,25 @@ static int run_unpack(struct dv_image_store *store,
     }
     static const char *const no_environment[] = {NULL};
     struct dv_launch launch = {
-        .argv = argv, .envp = no_environment, .timeout_ms = (int)job->timeout_ms};
+        .argv = argv, .envp = no_environment, .timeout_ms = (int)unpacker->timeout_ms};
+    return unpacker->launcher->launch(unpacker->launcher, &launch, result, err);
+}
+
+static int run_unpack(struct dv_image_store *store,
+                      const struct dv_unpack_job *job,
+                      struct dv_launcher *launcher,
+                      const char *blob,
+                      const char *directory,
+                      struct dv_error *err)
+{
+    const char *argv[ARGUMENTS_MAX] = {
+        store->unpack_program, "--blob",    blob,         "--digest", job->digest, "--media-type",
+        job->media_type,       "--diff-id", job->diff_id, "--dir",    directory};
+    struct dv_image_unpacker unpacker = {launcher, job->timeout_ms};
     dv_autofree struct dv_launch_result *result = calloc(1, sizeof(*result));
     if (!result)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "unpack layer %s: out of memory", job->digest);
-    int r = launcher->launch(launcher, &launch, result, err);
+    int r = launch_unpack(store, argv, 11, &unpacker, result, err);
     if (r < 0) {
         (void)dv_error_prefix(err, "unpack layer %s: ", job->digest);
         return r;
@@ -326,6 +338,42 @@ static int unpack_now(struct dv_image_store *store,
         (void)left;
     }
     return r;
+}
+
+int dv_layers_open_archive(struct dv_image_store *store,
+                           const char *archive,
+                           const struct dv_image_unpacker *unpacker,
+                           char ret_staged[],
+                           struct dv_error *err)
+{
+    char staged[PATH_MAX], reason[REASON_MAX];
+    if (!store->unpack_program)
+        return dv_error_set(err, DV_ERR_STATE, "load '%.256s': no davit-unpack is configured",
+                            archive);
+    int r = stage_path(store, "load", staged, err);
+    if (r < 0)
+        return r;
+    if (mkdir(staged, DIR_MODE) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "make '%s'", staged);
+    const char *argv[ARGUMENTS_MAX] = {store->unpack_program, "--archive", archive, "--dir",
+                                       staged};
+    dv_autofree struct dv_launch_result *result = calloc(1, sizeof(*result));
+    if (!result)
+        r = dv_error_set(err, DV_ERR_NO_MEMORY, "load '%.256s': out of memory", archive);
+    else
+        r = launch_unpack(store, argv, 5, unpacker, result, err);
+    if (r == 0 && result->exit_code != 0) {
+        reason_of(result, reason);
+        r = dv_error_set(err, DV_ERR_FAILED, "load '%.256s': %s (exit code %d)", archive, reason,
+                         result->exit_code);
+    }
+    if (r < 0) {
+        int left = dv_tree_remove(staged, NULL);
+        (void)left;
+        return r;
+    }
+    memcpy(ret_staged, staged, sizeof(staged));
+    return 0;
 }
 
 static struct timespec deadline_in(int64_t ms)

@@ -18,6 +18,8 @@
 
 #include <stddef.h>
 
+struct dv_image_unpacker;
+
 #define DV_LAYER_ID_SIZE 65 /* bytes for the longest id and its NUL */
 
 /* The directory that holds the layers; borrowed. */
@@ -38,6 +40,15 @@ __attribute__((warn_unused_result)) int dv_layers_unpack(struct dv_image_store *
                                                          char ret_id[DV_LAYER_ID_SIZE],
                                                          struct dv_error *err);
 
+/* Takes a tar apart with davit-unpack, below the store's staging directory; the caller removes
+ * `ret_staged` (PATH_MAX bytes). Nothing is left on failure. */
+__attribute__((warn_unused_result)) int
+dv_layers_open_archive(struct dv_image_store *store,
+                       const char *archive,
+                       const struct dv_image_unpacker *unpacker,
+                       char ret_staged[],
+                       struct dv_error *err);
+
 /* The layers of an image, topmost first, each once: a layer that occurs twice shows as its topmost
  * occurrence only, which overlay wants and which looks the same. NOT_FOUND when one is not
  * unpacked. */
@@ -47,12 +58,3 @@ __attribute__((warn_unused_result)) int dv_layers_chain(struct dv_image_store *s
                                                         struct dv_arena *arena,
                                                         struct dv_texts *ret,
                                                         struct dv_error *err);
-
-/* Removes the layers that no stored image and none of the `used` ids needs. Layers of a pull that
- * is not committed yet belong into `used`. When a stored image cannot be read nothing is removed:
- * what it needs is not known. */
-__attribute__((warn_unused_result)) int dv_layers_collect(struct dv_image_store *store,
-                                                          const char *const *used,
-                                                          size_t used_count,
-                                                          size_t *ret_removed,
-                                                          struct dv_error *err);

@@ -518,3 +518,15 @@ void dv_pull_progress(const struct dv_pull *pull, int64_t *ret_done, int64_t *re
     *ret_done = done;
     *ret_total = total;
 }
+
+void dv_pull_each_digest(const struct dv_pull *pull,
+                         void (*fn)(const char *digest, bool is_diff_id, void *ctx),
+                         void *ctx)
+{
+    for (size_t i = 0; i < pull->task_count; i++)
+        if (pull->tasks[i].what.digest)
+            fn(pull->tasks[i].what.digest, false, ctx);
+    for (size_t i = 0; pull->result.layers && i < pull->result.layer_count; i++)
+        if (pull->result.layers[i].diff_id)
+            fn(pull->result.layers[i].diff_id, true, ctx);
+}

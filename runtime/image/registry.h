@@ -19,6 +19,7 @@
 #include "runtime/image/reference.h"
 #include "runtime/image/settings.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -83,6 +84,11 @@ struct dv_pull_result {
 
 /* NULL until every blob is stored; then valid as long as the pull. */
 const struct dv_pull_result *dv_pull_result(const struct dv_pull *pull);
+
+/* Everything the pull knows by now that it needs: digests of blobs, and diff ids of layers. */
+void dv_pull_each_digest(const struct dv_pull *pull,
+                         void (*fn)(const char *digest, bool is_diff_id, void *ctx),
+                         void *ctx);
 
 /* Layer bytes stored so far and in all; 0 of 0 while that is not known. */
 void dv_pull_progress(const struct dv_pull *pull, int64_t *ret_done, int64_t *ret_total);

@@ -396,6 +396,34 @@ int dv_image_store_find(struct dv_image_store *store,
     return dv_error_set(err, DV_ERR_NOT_FOUND, "image '%s' is not stored", reference);
 }
 
+int dv_image_store_roots(struct dv_image_store *store,
+                         struct dv_arena *arena,
+                         char ***ret,
+                         size_t *ret_count,
+                         struct dv_error *err)
+{
+    DV_AUTO(dv_json) index = NULL;
+    int r = read_index(store, &index, err);
+    if (r < 0)
+        return r;
+    const struct dv_json *entries = dv_json_get(index, "manifests");
+    char **digests = dv_arena_array(arena, dv_json_count(entries) + 1, sizeof(*digests));
+    size_t count = 0;
+    for (const struct dv_json *e = dv_json_first(entries); digests && e; e = dv_json_next(e)) {
+        const char *digest = dv_json_text(dv_json_get(e, "digest"));
+        if (!digest || !dv_digest_is_valid(dv_str_of(digest)))
+            continue;
+        digests[count] = dv_arena_strdup(arena, digest);
+        if (!digests[count++])
+            digests = NULL;
+    }
+    if (!digests)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "image store: out of memory");
+    *ret = digests;
+    *ret_count = count;
+    return 0;
+}
+
 static int read_document(struct dv_image_store *store,
                          const struct dv_descriptor *what,
                          struct dv_arena *arena,

@@ -102,6 +102,13 @@ __attribute__((warn_unused_result)) int dv_image_store_list(struct dv_image_stor
                                                             size_t *ret_count,
                                                             struct dv_error *err);
 
+/* Digests of all entries of index.json, of whatever tool. */
+__attribute__((warn_unused_result)) int dv_image_store_roots(struct dv_image_store *store,
+                                                             struct dv_arena *arena,
+                                                             char ***ret,
+                                                             size_t *ret_count,
+                                                             struct dv_error *err);
+
 /* The manifest of an image; CORRUPT or NOT_FOUND when its blob is damaged or gone. */
 __attribute__((warn_unused_result)) int
 dv_image_store_manifest(struct dv_image_store *store,

@@ -89,6 +89,57 @@ static int login(struct dv_image_files *base,
     return 0;
 }
 
+static int list(struct dv_image_files *base,
+                const struct dv_image_list_job *job,
+                struct dv_arena *arena,
+                struct dv_image_list *ret,
+                struct dv_error *err)
+{
+    (void)base;
+    (void)job;
+    (void)arena;
+    (void)err;
+    *ret = (struct dv_image_list){0};
+    return 0;
+}
+
+static int collect(struct dv_image_files *base,
+                   const struct dv_image_collect_job *job,
+                   struct dv_arena *arena,
+                   struct dv_image_collected *ret,
+                   struct dv_error *err)
+{
+    (void)base;
+    (void)job;
+    (void)arena;
+    (void)err;
+    *ret = (struct dv_image_collected){0};
+    return 0;
+}
+
+static int
+sweep(struct dv_image_files *base, const struct dv_image_sweep_job *job, struct dv_error *err)
+{
+    (void)base;
+    (void)job;
+    (void)err;
+    return 0;
+}
+
+static int load(struct dv_image_files *base,
+                const struct dv_image_load_cmd *job,
+                struct dv_arena *arena,
+                struct dv_image_loaded *ret,
+                struct dv_error *err)
+{
+    (void)base;
+    (void)job;
+    (void)arena;
+    (void)err;
+    *ret = (struct dv_image_loaded){0};
+    return 0;
+}
+
 static void free_files(struct dv_image_files *base)
 {
     free(base);
@@ -99,8 +150,8 @@ int fake_images_open(struct fake_images *images, struct dv_image_files **ret, st
     struct files *files = calloc(1, sizeof(*files));
     if (!files)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a worker");
-    files->base =
-        (struct dv_image_files){lookup, commit, store_blob, adopt_blob, unpack, login, free_files};
+    files->base = (struct dv_image_files){lookup, commit,  store_blob, adopt_blob, unpack,    login,
+                                          list,   collect, sweep,      load,       free_files};
     files->images = images;
     *ret = &files->base;
     return 0;

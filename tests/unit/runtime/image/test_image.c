@@ -2,6 +2,7 @@
 /* From stored blobs to an image that is ready, with a launcher that plays davit-unpack. */
 #include "base/durable.h"
 #include "layout.h"
+#include "runtime/image/collect.h"
 #include "runtime/image/image.h"
 #include "runtime/image/layers.h"
 
@@ -10,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REF "localhost:5000/demo/hello:1"
+#define REF      "localhost:5000/demo/hello:1"
+#define REF_TEXT ((char[]){REF})
 
 static int exit_code;
 static unsigned launches;
@@ -135,44 +137,114 @@ Test(image, unpack_failures_are_reported_as_such)
     cr_assert(strstr(err.text, "unpack layer"), "%s", err.text);
 }
 
-Test(image, collecting_keeps_what_images_and_users_need)
+static struct dv_image_collected collect(const struct dv_image_collect_job *job)
+{
+    struct dv_image_collected collected = {0};
+    struct dv_error err = DV_ERROR_INIT;
+    cr_assert_eq(dv_image_collect(store, job, arena, &collected, &err), 0, "%s", err.text);
+    return collected;
+}
+
+static struct dv_image_ready store_image(struct made_image *made)
 {
     make_layout(dir, false);
-    struct made_image made;
-    bring_blobs(dir, store, arena, &made);
-    struct dv_image_commit_job job = commit_job(&made, REF);
+    bring_blobs(dir, store, arena, made);
+    struct dv_image_commit_job job = commit_job(made, REF);
     struct dv_image_ready ready;
     struct dv_error err = DV_ERROR_INIT;
-    size_t removed = 9;
     cr_assert_eq(dv_image_commit(store, &job, &unpacker, arena, &ready, &err), 0, "%s", err.text);
-    cr_assert_eq(dv_layers_collect(store, NULL, 0, &removed, &err), 0, "%s", err.text);
-    cr_assert_eq(removed, 0);
-    cr_assert_eq(dv_image_store_remove(store, REF, &err), 0, "%s", err.text);
-    const char *used[] = {ready.layers.items[1]};
-    cr_assert_eq(dv_layers_collect(store, used, 1, &removed, &err), 0, "%s", err.text);
-    cr_assert_eq(removed, 1);
+    return ready;
+}
+
+Test(image, collecting_keeps_what_images_and_users_need)
+{
+    struct made_image made;
+    struct dv_image_ready ready = store_image(&made);
+    struct dv_image_collect_job job = {0};
+    struct dv_image_collected collected = collect(&job);
+    cr_assert_eq(collected.layers, 0);
+    cr_assert_eq(collected.blobs, 0);
+    cr_assert_gt(collected.oldest_ns, 0);
+    struct dv_image_collect_job removal = {.remove_ref = REF_TEXT,
+                                           .used_images = {&ready.image_id, 1},
+                                           .used_layers = {&ready.layers.items[1], 1}};
+    collected = collect(&removal);
+    cr_assert_eq(collected.images.count, 1);
+    cr_assert_str_eq(collected.images.items[0], REF);
+    cr_assert_eq(collected.layers, 1);
     cr_assert(file_exists("%s/layers/%s", home, ready.layers.items[1]));
     cr_assert(file_exists("%s/layers/ids/%s", home, ready.layers.items[1]));
     cr_assert_not(file_exists("%s/layers/%s", home, ready.layers.items[0]));
     cr_assert_not(file_exists("%s/layers/ids/%s", home, ready.layers.items[0]));
-    cr_assert_eq(dv_layers_collect(store, NULL, 0, &removed, &err), 0, "%s", err.text);
-    cr_assert_eq(removed, 1);
+    cr_assert_eq(dv_image_store_has(store, ready.image_id, 0, NULL), 0, "of a container");
+    cr_assert_eq(dv_image_store_has(store, made.manifest.digest, 0, NULL), -DV_ERR_NOT_FOUND);
+    cr_assert_eq(collect(&job).layers, 1);
+    cr_assert_eq(dv_image_store_has(store, ready.image_id, 0, NULL), -DV_ERR_NOT_FOUND);
+    cr_assert_eq(dv_image_sweep(store, NULL), 0);
+    cr_assert_not(file_exists("%s/layers/staging/out-1", home));
 }
 
-Test(image, nothing_is_collected_while_an_image_cannot_be_read)
+Test(image, used_images_stay_whoever_wants_them_gone)
 {
-    make_layout(dir, false);
     struct made_image made;
-    bring_blobs(dir, store, arena, &made);
-    struct dv_image_commit_job job = commit_job(&made, REF);
-    struct dv_image_ready ready;
+    struct dv_image_ready ready = store_image(&made);
+    char *ref = REF_TEXT;
     struct dv_error err = DV_ERROR_INIT;
-    size_t removed = 9;
-    cr_assert_eq(dv_image_commit(store, &job, &unpacker, arena, &ready, &err), 0, "%s", err.text);
-    file_write(dv_image_store_blob_path(store, made.manifest.digest, arena), "{}");
-    cr_assert_eq(dv_layers_collect(store, NULL, 0, &removed, &err), -DV_ERR_CORRUPT);
-    cr_assert(strstr(err.text, REF), "%s", err.text);
+    struct dv_image_collected collected;
+    struct dv_image_collect_job by_name = {.is_all = true, .used_refs = {&ref, 1}};
+    struct dv_image_collect_job by_id = {.before_ns = INT64_MAX,
+                                         .used_images = {&ready.image_id, 1}};
+    cr_assert_eq(collect(&by_name).images.count, 0);
+    cr_assert_eq(collect(&by_id).images.count, 0);
+    by_name.remove_ref = ref;
+    cr_assert_eq(dv_image_collect(store, &by_name, arena, &collected, &err), -DV_ERR_STATE);
+    cr_assert(strstr(err.text, "is used by"), "%s", err.text);
+    dv_error_clear(&err);
+    struct dv_image_collect_job unknown = {.remove_ref = (char[]){"r.example/none:1"}};
+    cr_assert_eq(dv_image_collect(store, &unknown, arena, &collected, &err), -DV_ERR_NOT_FOUND);
     cr_assert(file_exists("%s/layers/%s", home, ready.layers.items[0]));
+}
+
+Test(image, unused_images_expire_by_their_age)
+{
+    struct made_image made;
+    (void)store_image(&made);
+    struct dv_image_collect_job early = {.before_ns = 1}, late = {.before_ns = INT64_MAX};
+    cr_assert_eq(collect(&early).images.count, 0);
+    struct dv_image_collected collected = collect(&late);
+    cr_assert_eq(collected.images.count, 1);
+    cr_assert_eq(collected.layers, 2);
+    cr_assert_gt(collected.blobs, 3);
+    cr_assert_gt(collected.bytes, 100);
+}
+
+Test(image, what_a_pull_counts_on_stays)
+{
+    struct made_image made;
+    make_layout(dir, false);
+    bring_blobs(dir, store, arena, &made);
+    char *held[] = {made.manifest.digest, made.document.config.digest,
+                    made.document.layers[0].digest};
+    struct dv_image_collect_job job = {.held_blobs = {held, 3}};
+    cr_assert_eq(collect(&job).blobs, 1, "the other layer");
+    struct dv_image_collect_job young = {.orphans_before_ns = 1};
+    cr_assert_eq(collect(&young).blobs, 0, "came later than that");
+    struct dv_image_collect_job nothing = {0};
+    cr_assert_eq(collect(&nothing).blobs, 3);
+}
+
+Test(image, a_damaged_image_holds_nothing_but_what_containers_use)
+{
+    struct made_image made;
+    struct dv_image_ready ready = store_image(&made);
+    file_write(dv_image_store_blob_path(store, made.manifest.digest, arena), "{}");
+    struct dv_image_collect_job job = {.used_layers = {&ready.layers.items[0], 1}};
+    cr_assert_eq(collect(&job).layers, 1);
+    cr_assert(file_exists("%s/layers/%s", home, ready.layers.items[0]));
+    struct dv_image_list list;
+    cr_assert_eq(dv_image_inventory(store, arena, &list, NULL), 0);
+    cr_assert_eq(list.images.count, 1);
+    cr_assert_not_null(list.images.items[0].note);
 }
 
 Test(image, blob_jobs_store_or_ask)
