@@ -223,7 +223,10 @@ class World:
         """What the programs said, for the report of a failed test."""
         parts = []
         for log in sorted(self.directory.rglob("*.out")) + sorted(self.directory.rglob("*.log")):
-            text = log.read_text(errors="replace")
+            try:
+                text = log.read_text(errors="replace")
+            except FileNotFoundError:
+                continue  # of a container that has just gone
             if text:
                 parts.append(f"--- {log.relative_to(self.directory)}\n{text[-8000:]}")
         return "\n".join(parts)
