@@ -2,11 +2,15 @@
 """Software updates as a hawkBit connector drives them: SoftwareUpdatable over the broker, artifacts
 from a real HTTPS server."""
 import json
+import os
+import signal
+import threading
 import time
 
 import pytest
 
-from harness.artifacts import Artifacts, checksums
+from harness import images
+from harness.artifacts import Artifacts, FtpServer, SftpServer, checksums
 from harness.certificates import Authority
 from harness.gateway import Gateway
 
@@ -27,7 +31,8 @@ def server(world, authority):
 
 @pytest.fixture
 def gateway(world, broker, peer, registry, authority):
-    settings = {"davit": {"run_dir": str(world.directory / "run"),
+    settings = {"manager": {"default_ctrs_stop_timeout": "2s"},
+                "davit": {"run_dir": str(world.directory / "run"),
                           "cgroup_parent": world.cgroup_parent,
                           "bridge": {"retry_max": "2s"},
                           "software": {"root_ca": str(authority.certificate),
@@ -237,3 +242,328 @@ def test_remove_knows_ids_modules_and_names(gateway, peer, server, sleeper):
     assert remove({"name": "shop", "version": "8"})[0][0] == "FINISHED_ERROR"
     assert remove({"name": "shop", "version": "7"}) == [("FINISHED_SUCCESS", ["shop"], None)]
     peer.wait(lambda: not containers(peer), 10, "both containers of the module are gone")
+
+
+# --- fetching
+
+
+@pytest.mark.parametrize("wrong", ["authority", "host", "expired"])
+def test_wrong_certificates_are_not_trusted(world, gateway, peer, authority, sleeper, wrong):
+    certificate = {"authority": lambda: Authority(world.directory, "other").sign("other"),
+                   "host": lambda: authority.sign("host", "127.0.0.9"),
+                   "expired": lambda: authority.sign("old", days=-1)}[wrong]()
+    evil = Artifacts(world, certificate)
+    plain = Artifacts(world)
+    body = json.dumps(description(sleeper, "x")).encode()
+    plain.put("/x", body)
+    links = {"HTTPS": {"url": evil.url + "/x"}, "HTTP": {"url": plain.url + "/x"}}
+    message = rejected(peer, artifact(evil, "/x", body, download=links), status="FINISHED_ERROR")
+    assert "certificate" in message, message
+    assert not evil.seen and not plain.seen, "no way round a wrong certificate"
+
+
+def test_client_certificate_is_shown(world, broker, peer, registry, authority, sleeper):
+    certificate, key = authority.sign("device")
+    gateway = Gateway(world, broker, peer, [registry.host], {"davit": {
+        "run_dir": str(world.directory / "run"), "cgroup_parent": world.cgroup_parent,
+        "software": {"root_ca": str(authority.certificate), "client_cert": str(certificate),
+                     "client_key": str(key)}}})
+    gateway.wait_ready(broker)
+    asking = Artifacts(world, authority.sign("server"), authority.certificate)
+    found = install(peer, module("m", artifact(asking, "/x", description(sleeper, "x"))))
+    assert statuses(found) == STEPS
+
+
+def test_cut_transfer_goes_on_where_it_broke(gateway, peer, server, sleeper):
+    body = json.dumps(description(sleeper, "x")).encode()
+    calls = []
+
+    def cut_twice(handler, path):
+        if path != "/x" or len(calls) >= 2:
+            return False
+        calls.append(handler.headers.get("Range"))
+        if len(calls) == 1:
+            handler.cut(body, 20)
+        else:
+            handler.reply(503, b"busy")
+        return True
+    server.hook = cut_twice
+    found = install(peer, module("m", artifact(server, "/x", body)))
+    assert statuses(found) == STEPS
+    ranges = [(headers.get("Range"), headers.get("If-Range")) for _, headers in server.seen]
+    assert ranges == [(None, None), ("bytes=20-", '"1"'), ("bytes=20-", '"1"')]
+
+
+def test_content_that_changed_is_fetched_anew(gateway, peer, server, sleeper):
+    body = json.dumps(description(sleeper, "x")).encode()
+    calls = []
+
+    def changed(handler, path):
+        calls.append(path)
+        if len(calls) == 1:
+            handler.cut(b"y" * len(body), 30)
+        else:
+            handler.reply(200, body, [("ETag", '"2"')])  # whatever range was asked for
+        return True
+    server.hook = changed
+    assert statuses(install(peer, module("m", artifact(server, "/x", body)))) == STEPS
+
+
+def test_progress_of_a_slow_download_is_told(gateway, peer, server, sleeper):
+    body = json.dumps(description(sleeper, "x", config={"env": [f"A{n}=" + "x" * 100
+                                                                for n in range(50)]})).encode()
+    server.hook = lambda handler, path: handler.slow(body, 8, 0.3) or True
+    found = install(peer, module("m", artifact(server, "/x", body)))
+    told = [value["progress"] for value in found if "progress" in value]
+    assert len(told) >= 2 and told == sorted(told) and 0 < told[0] < 100, found
+    assert statuses(found) == STEPS
+
+
+def test_redirects(world, gateway, peer, authority, server, sleeper):
+    other = Artifacts(world, authority.sign("other"))
+    plain = Artifacts(world)
+    body = json.dumps(description(sleeper, "x")).encode()
+    other.put("/there", body)
+    plain.put("/there", body)
+
+    def redirect(handler, path):
+        to = {"/ok": other.url + "/there", "/plain": plain.url + "/there", "/loop": "/loop",
+              "/file": "file:///etc/hostname"}.get(path)
+        if to:
+            handler.reply(302, b"", [("Location", to)])
+        return bool(to)
+    server.hook = redirect
+
+    def link(path):
+        return artifact(server, path, body, download={"HTTPS": {"url": server.url.replace(
+            "//", "//me:hidden@") + path}})
+    assert statuses(install(peer, module("m", link("/ok")))) == STEPS
+    assert server.seen[0][1].get("Authorization") and \
+        not other.seen[0][1].get("Authorization"), "the password is for the first host only"
+    for path in ("/plain", "/file"):
+        assert "hidden" not in rejected(peer, link(path), status="FINISHED_ERROR")
+    assert "redirects" in rejected(peer, link("/loop"), status="FINISHED_ERROR")
+    assert not plain.seen
+    assert b"hidden" not in b"".join(m.payload for m in peer.messages if m.topic.startswith("e/"))
+    assert "hidden" not in gateway.daemon.text()
+
+
+def test_a_sum_beside_the_artifact_is_fetched(gateway, peer, server, sleeper):
+    body = json.dumps(description(sleeper, "x")).encode()
+    server.put("/good.md5", (checksums(body, "MD5")["MD5"].upper() + "  x\n").encode())
+    server.put("/wrong.md5", b"0" * 32)
+    server.put("/none.md5", b"<html>")
+
+    def link(name):
+        return artifact(server, "/x", body, {}, download={"HTTPS": {
+            "url": server.url + "/x", "md5url": f"{server.url}/{name}.md5"}})
+    assert "md5 checksum does not match" in rejected(peer, link("wrong"))
+    assert "MD5 sum is expected" in rejected(peer, link("none"))
+    last = install(peer, module("m", link("good")))[-1]
+    assert last["status"] == "FINISHED_SUCCESS" and "message" not in last
+    last = install(peer, module("n", artifact(server, "/y", description(sleeper), {})))[-1]
+    assert last["status"] == "FINISHED_SUCCESS" and "no checksum" in last["message"]
+
+
+def test_other_links_are_tried_where_that_is_safe(world, gateway, peer, server, sleeper):
+    plain = Artifacts(world)
+    body = json.dumps(description(sleeper, "x")).encode()
+    plain.put("/x", body)
+    links = {"HTTP": {"url": plain.url + "/x"}, "HTTPS": {"url": server.url + "/none"},
+             "SFTP": {"url": "sftp://127.0.0.1:1/x"}}
+    assert "404" in rejected(peer, {"download": {k: links[k] for k in ("HTTP", "HTTPS")}},
+                             status="FINISHED_ERROR")
+    assert not plain.seen, "without a checksum nobody would know what came"
+    found = install(peer, module("m", {"download": links, "checksums": checksums(body, "SHA256")}))
+    assert statuses(found) == STEPS
+
+
+def test_ftp(world, gateway, peer, sleeper):
+    ftp = FtpServer(world, "me", "hidden")
+    body = ftp.files["a/x.json"] = json.dumps(description(sleeper, "x")).encode()
+
+    def link(password, path="a/x.json"):
+        return {"download": {"FTP": {"url": f"ftp://me:{password}@127.0.0.1:{ftp.port}/{path}"}},
+                "checksums": checksums(body, "SHA256"), "size": len(body)}
+    assert "hidden" not in rejected(peer, link("hidden", "none"), status="FINISHED_ERROR")
+    rejected(peer, link("wrong"), status="FINISHED_ERROR")
+    assert statuses(install(peer, module("m", link("hidden")))) == STEPS
+    assert "hidden" not in gateway.daemon.text()
+
+
+def test_sftp_knows_its_hosts(world, broker, peer, registry, sleeper):
+    known, stranger = SftpServer(world), SftpServer(world)
+    hosts = world.directory / "known_hosts"
+    hosts.write_text(known.known_hosts)
+    gateway = Gateway(world, broker, peer, [registry.host], {"davit": {
+        "run_dir": str(world.directory / "run"), "cgroup_parent": world.cgroup_parent,
+        "software": {"known_hosts": str(hosts)}}})
+    gateway.wait_ready(broker)
+    body = json.dumps(description(sleeper, "x")).encode()
+    known.files["x.json"] = stranger.files["x.json"] = body
+
+    def link(server, password="secret"):
+        return {"download": {"SFTP": {
+            "url": f"sftp://me:{password}@127.0.0.1:{server.port}/x.json"}},
+            "checksums": checksums(body, "SHA256")}
+    rejected(peer, link(stranger), status="FINISHED_ERROR")
+    rejected(peer, link(known, "wrong"), status="FINISHED_ERROR")
+    assert statuses(install(peer, module("m", link(known)))) == STEPS
+
+
+# --- replacing
+
+
+def steady(registry, version):
+    return registry.push(
+        images.busybox(["sh", "-c", f"echo v{version}; trap 'exit 0' TERM; "
+                        "while :; do sleep 0.1; done"]), f"test/v{version}")
+
+
+def by_name(peer):
+    return {peer.status(c)["name"]: (c, peer.status(c)["state"]["status"])
+            for c in containers(peer)}
+
+
+@pytest.mark.deadline(90)
+def test_a_container_is_replaced_by_one_that_stays_up(gateway, peer, registry, server):
+    first = install(peer, module("web", artifact(server, "/1", description(
+        steady(registry, 1), "web")), version="1"))
+    assert statuses(first) == STEPS
+    [old] = containers(peer)
+    start = time.monotonic()
+    second = install(peer, module("web", artifact(server, "/2", description(
+        steady(registry, 2), "web")), version="2"))
+    assert statuses(second) == STEPS
+    assert time.monotonic() - start >= REPLACE_WAIT_S
+    peer.wait_gone(old)
+    [new] = containers(peer)
+    assert new != old and by_name(peer) == {"web": (new, "RUNNING")}
+    assert peer.status(new)["imageRef"].endswith("test/v2:1")
+    peer.wait(lambda: [d["name"] for d in dependencies(peer).values()] == [new], 10,
+              "the new one is the dependency")
+
+
+@pytest.mark.deadline(90)
+@pytest.mark.parametrize("was", ["RUNNING", "PAUSED", "STOPPED"])
+def test_the_old_one_is_back_when_the_new_one_dies(gateway, peer, registry, server, was):
+    install(peer, module("web", artifact(server, "/1", description(steady(registry, 1), "web"))))
+    [old] = containers(peer)
+    peer.wait_shown(old, "RUNNING")
+    if was != "RUNNING":
+        assert peer.ask(f"Container:{old}", {"PAUSED": "pause", "STOPPED": "stop"}[was]).status == 204
+    dies = registry.push(images.busybox(["sh", "-c", "sleep 0.5; exit 3"]), "test/dies")
+    last = install(peer, module("web", artifact(server, "/2", description(dies, "web"))))[-1]
+    assert last["status"] == "FINISHED_ERROR" and "code 3" in last["message"], last
+    peer.wait(lambda: by_name(peer) == {"web": (old, was)}, 10, "the old one as it was")
+    assert containers(peer) == [old]
+
+
+def test_a_new_one_that_does_not_start_changes_nothing(gateway, peer, registry, server):
+    install(peer, module("web", artifact(server, "/1", description(steady(registry, 1), "web"))))
+    [old] = containers(peer)
+    bad = registry.push(images.busybox(["/no/such/program"]), "test/bad")
+    last = install(peer, module("web", artifact(server, "/2", description(bad, "web"))))[-1]
+    assert last["status"] == "FINISHED_ERROR"
+    peer.wait(lambda: by_name(peer) == {"web": (old, "RUNNING")}, 10, "the old one runs")
+
+
+def test_what_is_installed_already_is_no_work(gateway, peer, server, sleeper):
+    web = module("web", artifact(server, "/1", description(sleeper, "web")))
+    install(peer, web)
+    before = containers(peer)
+    assert statuses(install(peer, web, forced=False)) == \
+        ["STARTED", "DOWNLOADING", "DOWNLOADED", "FINISHED_SUCCESS"]
+    assert containers(peer) == before
+    assert statuses(install(peer, web, forced=True)) == STEPS
+    assert containers(peer) != before
+
+
+# --- order and restarts
+
+
+def test_the_heaviest_waits_least(gateway, peer, server, sleeper):
+    gate = threading.Event()
+    body = json.dumps(description(sleeper)).encode()
+
+    def hold(handler, path):
+        if path == "/hold":
+            gate.wait(20)
+        return False
+    server.hook = hold
+    after = peer.mark()
+    for name, path, weight in (("first", "/hold", 0), ("light", "/a", 1), ("heavy", "/b", 9)):
+        assert peer.answer_of(send(peer, module(name, artifact(server, path, body)),
+                                   weight=weight, correlation=name)).status == 204
+    gate.set()
+    done = [v["correlationId"] for v in wait_finished(peer, after, 30, 3)
+            if v["status"].startswith("FINISHED")]
+    assert done == ["first", "heavy", "light"]
+
+
+def restart(gateway, broker):
+    gateway.daemon.kill()
+    before = broker.subscriptions(f"command//{gateway._peer.thing}/req/#")
+    gateway.start_daemon()
+    gateway.wait_ready(broker, before + 1)
+
+
+def results(peer, after=0):
+    """How each module ended, the last word counts."""
+    ended = {}
+    for value in reports(peer, after):
+        if value["status"].startswith("FINISHED") and "softwareModule" in value:
+            ended[value["softwareModule"]["name"]] = value["status"]
+    status = peer.twin[FEATURE]["properties"]["status"].get("lastOperation")
+    if status and status["status"].startswith("FINISHED") and "softwareModule" in status:
+        ended[status["softwareModule"]["name"]] = status["status"]
+    return ended
+
+
+@pytest.mark.deadline(120)
+@pytest.mark.parametrize("moment", ["DOWNLOADING", "INSTALLING", "INSTALLED", "between"])
+def test_an_operation_goes_on_over_a_restart(gateway, broker, peer, registry, server, moment):
+    install(peer, module("web", artifact(server, "/0", description(steady(registry, 1), "web"))))
+    [old] = containers(peer)
+    hold = threading.Event()
+    server.hook = lambda _handler, path: moment == "DOWNLOADING" and path == "/1" and \
+        hold.wait(5) and False
+    after = peer.mark()
+    send(peer, module("db", artifact(server, "/db", description(steady(registry, 3), "db"))),
+         module("web", artifact(server, "/1", description(steady(registry, 2), "web"))))
+
+    def reached():
+        found = [v for v in reports(peer, after)]
+        if moment == "between":
+            return any(v["status"] == "FINISHED_SUCCESS" for v in found)
+        return any(v["status"] == moment and v["softwareModule"]["name"] == "web" for v in found)
+    peer.wait(reached, 30, f"web is {moment}")
+    restart(gateway, broker)
+    hold.set()
+    peer.wait(lambda: results(peer, after) == {"db": "FINISHED_SUCCESS",
+                                               "web": "FINISHED_SUCCESS"}, 40, "both are over")
+    peer.wait(lambda: sorted(by_name(peer)) == ["db", "web"] and
+              {s for _, s in by_name(peer).values()} == {"RUNNING"}, 20, "both run, nothing else")
+    assert by_name(peer)["web"][0] != old
+    assert peer.status(by_name(peer)["web"][0])["imageRef"].endswith("test/v2:1")
+    assert gateway.command("ps", "-a")[0] == 0
+
+
+@pytest.mark.deadline(90)
+def test_a_remove_goes_on_over_a_restart(gateway, broker, peer, registry, server):
+    stubborn = registry.push(images.busybox(["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]),
+                             "test/stubborn")
+    names = ["a", "b", "c"]
+    install(peer, module("m", *[artifact(server, f"/{n}", description(stubborn, n))
+                                for n in names]))
+    after = peer.mark()
+    # SIGKILL comes late: there is time to end davitd in the middle of it.
+    send_remove = {"correlationId": "r", "forced": True, "software": [{"name": n} for n in names]}
+    assert peer.ask(FEATURE, "remove", send_remove).status == 204
+    peer.wait(lambda: any(v["status"] == "REMOVING" for v in reports(peer, after)), 20, "it began")
+    restart(gateway, broker)
+    peer.wait(lambda: not containers(peer), 60, "all are gone")
+    last = peer.wait(lambda: (v := peer.twin[FEATURE]["properties"]["status"].get("lastOperation"))
+                     and v["status"].startswith("FINISHED") and v, 20, "it is over")
+    assert (last["correlationId"], last["status"]) == ("r", "FINISHED_SUCCESS")
+    assert [s["name"] for s in last["software"]] == names
