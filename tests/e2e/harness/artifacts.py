@@ -134,9 +134,8 @@ class FtpServer:
             threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
 
     def _talk(self, connection):
-        with connection, connection.makefile("rw", newline="\r\n") as lines, \
-                socket.create_server(("127.0.0.1", 0)) as data:
-            state = {"user": None, "start": 0, "folder": ""}
+        with connection, connection.makefile("rw", newline="\r\n") as lines:
+            state = {"user": None, "start": 0, "folder": "", "data": None}
 
             def say(text):
                 lines.write(text + "\n")
@@ -145,10 +144,10 @@ class FtpServer:
             for line in lines:
                 command, _, argument = line.strip().partition(" ")
                 self.commands.append(line.strip())
-                if not self._answer(command.upper(), argument, say, data, state):
+                if not self._answer(command.upper(), argument, say, state):
                     return
 
-    def _answer(self, command, argument, say, data, state):
+    def _answer(self, command, argument, say, state):
         if command == "USER":
             state["user"] = argument
             say("331 password")
@@ -156,7 +155,9 @@ class FtpServer:
             good = state["user"] == self._user and self._password in (None, argument)
             say("230 in" if good else "530 no")
         elif command == "EPSV":
-            say(f"229 here (|||{data.getsockname()[1]}|)")
+            # A new one each time: the last one may hold a connection that came to nothing.
+            state["data"] = socket.create_server(("127.0.0.1", 0))
+            say(f"229 here (|||{state['data'].getsockname()[1]}|)")
         elif command == "SIZE":
             body = self.files.get(state["folder"] + argument.lstrip("/"))
             say("550 none" if body is None else f"213 {len(body)}")
@@ -169,7 +170,7 @@ class FtpServer:
                 say("550 none")
                 return True
             say("150 comes")
-            stream, _ = data.accept()
+            stream, _ = state["data"].accept()
             with stream:
                 stream.sendall(body[state["start"]:])
             state["start"] = 0
