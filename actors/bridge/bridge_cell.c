@@ -13,6 +13,7 @@
 #define NS_PER_MS    1000000
 #define DAY_MS       (24LL * 3600 * 1000)
 #define REPUBLISH_MS 1000
+#define RETRY_MS     1000
 #define LOCAL_BRIDGE "local"
 
 /* Features that are no containers. One whose cell does not run does not exist. */
@@ -459,14 +460,24 @@ on_query(struct dv_cell *cell, const void *body, struct dv_request **request, st
 
 static void ask_repeats(struct state *s, int64_t after);
 
+static void on_repeats_due(struct dv_cell *cell, void *ctx)
+{
+    (void)ctx;
+    ask_repeats(dv_cell_state(cell), 0);
+}
+
 static void on_repeats(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
+    if (dv_cell_is_ending(cell))
+        return;
     (void)ctx;
     struct state *s = dv_cell_state(cell);
     if (outcome->error) {
-        if (outcome->error->class != DV_ERR_CANCELED)
-            dv_log(DV_LOG_WARN, "bridge %s: answers of before the restart are not known: %s",
-                   s->name, outcome->error->text);
+        bool is_late = dv_error_is_retryable(outcome->error->class);
+        dv_log(DV_LOG_WARN, "bridge %s: answers of before the restart are not known%s: %s", s->name,
+               is_late ? ", asking again" : "", outcome->error->text);
+        if (is_late)
+            (void)dv_timer_set(cell, RETRY_MS, on_repeats_due, NULL);
         return;
     }
     const struct dv_store_repeats *repeats = outcome->body;
@@ -495,6 +506,14 @@ static void ask_repeats(struct state *s, int64_t after)
 
 /* -- containers that went before the restart ------------------------------------------------ */
 
+static void ask_gone(struct state *s);
+
+static void on_gone_due(struct dv_cell *cell, void *ctx)
+{
+    (void)ctx;
+    ask_gone(dv_cell_state(cell));
+}
+
 static void on_gone(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     if (dv_cell_is_ending(cell))
@@ -502,8 +521,11 @@ static void on_gone(struct dv_cell *cell, void *ctx, const struct dv_outcome *ou
     (void)ctx;
     struct state *s = dv_cell_state(cell);
     if (outcome->error) {
-        dv_log(DV_LOG_WARN, "bridge %s: the twin may show containers that were removed: %s",
-               s->name, outcome->error->text);
+        bool is_late = dv_error_is_retryable(outcome->error->class);
+        dv_log(DV_LOG_WARN, "bridge %s: the twin may show containers that were removed%s: %s",
+               s->name, is_late ? ", asking again" : "", outcome->error->text);
+        if (is_late)
+            (void)dv_timer_set(cell, RETRY_MS, on_gone_due, NULL);
         return;
     }
     const struct dv_store_gone *gone = outcome->body;
