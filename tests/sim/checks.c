@@ -234,6 +234,8 @@ static enum want want_after(const struct fake_command *command, enum want before
     bool is_remove = strcmp(command->operation, "remove") == 0;
     if (!is_stop && !is_start && !is_remove)
         return before;
+    if (command->state == FAKE_COMMAND_REFUSED)
+        return WANT_ANYTHING; /* not acknowledged: it may be durable all the same */
     if (command->state != FAKE_COMMAND_TAKEN)
         return before;
     if (command->replies != 1 || command->reply_life != command->life)
@@ -363,6 +365,8 @@ void world_check_restart(struct world *world)
         return;
     }
     daemon_sim_run(world->sim, 60000);
+    if (world->sim->was_cut)
+        return;
     const struct dv_container_list *after = before ? list(world, arena) : NULL;
     if (!after)
         return;

@@ -373,23 +373,52 @@ void world_done(struct world *world)
     daemon_sim_free(world->sim);
 }
 
+void world_cut_at(struct world *world, uint64_t change)
+{
+    daemon_sim_watch_power(world->sim);
+    world->sim->journal_files.cut_at = change;
+}
+
+/* Nothing of the scenario happens any more after a power cut. */
+static bool may_go_on(const struct world *world)
+{
+    return !world->problem[0] && !world->sim->was_cut;
+}
+
+static void go_on_after_cut(struct world *world)
+{
+    note("power is back");
+    world->sim->was_cut = false;
+    world->reboots++;
+    start_daemon(world);
+    settle(world);
+    if (!world->problem[0])
+        world_check(world);
+    if (!world->problem[0])
+        world_check_restart(world);
+}
+
 bool world_run(struct world *world)
 {
     start_daemon(world);
-    for (int round = 0; round < ROUNDS && !world->problem[0]; round++) {
-        for (int i = 0; i < ACTIONS_A_ROUND && !world->problem[0]; i++) {
+    for (int round = 0; round < ROUNDS && may_go_on(world); round++) {
+        for (int i = 0; i < ACTIONS_A_ROUND && may_go_on(world); i++) {
             act(world);
+            if (!may_go_on(world))
+                break;
             if (chance(world, 70))
                 daemon_sim_steps(world->sim, (unsigned)world_random(world, 120), 3000);
             else if (chance(world, 50))
                 daemon_sim_run(world->sim, (int64_t)world_random(world, 8000));
         }
-        if (!world->problem[0])
+        if (may_go_on(world))
             settle(world);
-        if (!world->problem[0])
+        if (may_go_on(world))
             world_check(world);
-        if (!world->problem[0] && chance(world, 50))
+        if (may_go_on(world) && chance(world, 50))
             world_check_restart(world);
     }
+    if (!world->problem[0] && world->sim->was_cut)
+        go_on_after_cut(world);
     return !world->problem[0];
 }

@@ -39,6 +39,10 @@ struct world {
 
 void world_init(struct world *world, uint64_t seed);
 void world_done(struct world *world);
+/* Before world_run(): the power goes at this operation of the disks, of which a whole run has
+ * sim->journal_files.changes. Then the scenario ends: the daemon starts again, comes to rest and is
+ * checked. */
+void world_cut_at(struct world *world, uint64_t change);
 /* Runs the scenario; false with `problem` set if something does not hold. */
 bool world_run(struct world *world);
 

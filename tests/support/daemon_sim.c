@@ -16,6 +16,7 @@
 #include "runtime/fake/exits.h"
 #include "runtime/image/registry.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #define NS_PER_MS     1000000LL
@@ -74,6 +75,7 @@ struct daemon_sim *daemon_sim_new(uint64_t seed)
     sim->cloud = fake_cloud_new();
     journal_memory_init(&sim->journal_files);
     record_memory_init(&sim->record_files);
+    sim->record_files.power = &sim->journal_files;
     sim->seed = seed;
     sim->hosts = 4;
     sim->settings = (struct dv_actor_settings){
@@ -158,12 +160,14 @@ static int wait_for_restore(struct daemon_sim *sim, struct dv_error *err)
                                  RESTORE_MS, arena, &kind, &body, err);
 }
 
+static bool has_lost_power(struct daemon_sim *sim);
+
 int daemon_sim_start(struct daemon_sim *sim, struct dv_error *err)
 {
     int r =
         dv_journal_open(JOURNAL_PATH, &sim->journal_files.files, NULL, NULL, &sim->journal, err);
     if (r < 0)
-        return r;
+        return has_lost_power(sim) ? 0 : r;
     sim->bridges[0] =
         (struct dv_bridge_setup){DAEMON_SIM_BRIDGE, &fake_bridge_ops, sim->cloud, DV_TWIN_FULL, 0};
     sim->env = (struct dv_actor_env){
@@ -189,7 +193,7 @@ int daemon_sim_start(struct daemon_sim *sim, struct dv_error *err)
         r = wait_for_restore(sim, err);
     if (r == 0)
         r = spawn_bridge(sim, err);
-    return r;
+    return has_lost_power(sim) ? 0 : r;
 }
 
 static void end(struct daemon_sim *sim)
@@ -232,6 +236,33 @@ void daemon_sim_reboot(struct daemon_sim *sim)
     sim->settings.same_boot = false;
 }
 
+static uint64_t draw(void *ctx)
+{
+    uint64_t *state = ctx;
+    /* splitmix64 */
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+void daemon_sim_watch_power(struct daemon_sim *sim)
+{
+    sim->journal_files.is_watched = true;
+}
+
+/* True if the power went: then nothing of the machine and of the daemon is left. */
+static bool has_lost_power(struct daemon_sim *sim)
+{
+    if (!sim->journal_files.is_power_gone)
+        return false;
+    uint64_t state = sim->seed ^ sim->journal_files.cut_at << 20;
+    daemon_sim_reboot(sim);
+    journal_memory_lose(&sim->journal_files, draw, &state);
+    sim->was_cut = true;
+    return true;
+}
+
 int64_t daemon_sim_now_ns(const struct daemon_sim *sim)
 {
     return sim->clock.monotonic_ns;
@@ -239,7 +270,9 @@ int64_t daemon_sim_now_ns(const struct daemon_sim *sim)
 
 void daemon_sim_run(struct daemon_sim *sim, int64_t ms)
 {
-    if (sim->system)
+    if (sim->system && sim->journal_files.is_watched)
+        daemon_sim_steps(sim, UINT_MAX, ms);
+    else if (sim->system)
         (void)dv_sim_run_until(sim->system, daemon_sim_now_ns(sim) + ms * NS_PER_MS);
     else
         dv_clock_fake_advance(&sim->clock, ms * NS_PER_MS);
@@ -248,15 +281,22 @@ void daemon_sim_run(struct daemon_sim *sim, int64_t ms)
 void daemon_sim_steps(struct daemon_sim *sim, unsigned steps, int64_t ms)
 {
     int64_t end_ns = daemon_sim_now_ns(sim) + ms * NS_PER_MS;
+    if (has_lost_power(sim))
+        return;
     while (sim->system && steps) {
         if (dv_sim_step(sim->system)) {
             steps--;
+            if (has_lost_power(sim))
+                return;
             continue;
         }
         int64_t wake_ns = dv_sim_next_timer_ns(sim->system);
         int64_t now_ns = daemon_sim_now_ns(sim);
-        if (wake_ns > end_ns)
+        if (wake_ns > end_ns) {
+            if (end_ns > now_ns && steps > UINT_MAX / 2)
+                dv_clock_fake_advance(&sim->clock, end_ns - now_ns);
             return;
+        }
         if (wake_ns > now_ns)
             dv_clock_fake_advance(&sim->clock, wake_ns - now_ns);
         else

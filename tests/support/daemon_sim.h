@@ -27,6 +27,7 @@ struct daemon_sim {
     unsigned hosts;                    /* shared hosts of the next daemon */
     uint64_t seed;
     unsigned lives;
+    bool was_cut; /* power went at journal_files.cut_at; no daemon runs */
     /* The daemon; NULL: none runs. */
     struct dv_system *system;
     struct dv_journal *journal;
@@ -51,6 +52,11 @@ __attribute__((warn_unused_result)) int daemon_sim_stop(struct daemon_sim *sim,
 /* Power loss of the machine, and with it of a daemon that runs; the next start is one after a boot.
  */
 void daemon_sim_reboot(struct daemon_sim *sim);
+
+/* From now on the power may go at an exact operation of the disks: set journal_files.cut_at. Then
+ * the daemon is gone at once, `was_cut` is set, and what was not synced is lost or not, as `seed`
+ * draws. */
+void daemon_sim_watch_power(struct daemon_sim *sim);
 
 int64_t daemon_sim_now_ns(const struct daemon_sim *sim);
 /* Runs until nothing is left to do before that much time has passed. */

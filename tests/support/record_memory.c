@@ -7,6 +7,8 @@
 
 static int change(struct record_memory *memory, const char *id, struct dv_error *err)
 {
+    if (memory->power && journal_memory_change(memory->power) < 0)
+        return dv_error_set(err, DV_ERR_IO, "record of '%s': power is gone", id);
     if (!memory->is_cut && !memory->failures)
         return 0;
     if (memory->failures)

@@ -4,6 +4,7 @@
  * Record files in memory (actors/store/record_files.h), with faults. One thread.
  */
 #include "actors/store/record_files.h"
+#include "tests/support/journal_memory.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,9 +20,10 @@ struct record_memory {
     struct record_memory_file *items;
     size_t count;
     size_t room;
-    unsigned set_aside; /* records that could not be read */
-    unsigned failures;  /* so many changes fail */
-    bool is_cut;        /* every change fails: power is gone */
+    unsigned set_aside;           /* records that could not be read */
+    unsigned failures;            /* so many changes fail */
+    bool is_cut;                  /* every change fails: power is gone */
+    struct journal_memory *power; /* its operations are counted with those of this; may be NULL */
 };
 
 void record_memory_init(struct record_memory *memory);
