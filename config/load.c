@@ -272,13 +272,33 @@ static const char *path_at(size_t index, void *ctx)
     return index < config_key_count ? config_keys[index].path : NULL;
 }
 
+/* A key of that name in another place, if there is one only. */
+static const char *same_ending(const char *path)
+{
+    const char *found = NULL;
+    const char *dot = strrchr(path, '.');
+    const char *name = dot ? dot + 1 : path;
+    const char *known;
+    for (size_t i = 0; (known = path_at(i, NULL)) != NULL; i++) {
+        dot = strrchr(known, '.');
+        if (strcmp(dot ? dot + 1 : known, name) != 0)
+            continue;
+        if (found)
+            return NULL;
+        found = known;
+    }
+    return found;
+}
+
 static int unknown(struct dv_config_file *file,
                    const char *where,
                    const char *path,
                    bool is_strict,
                    struct dv_error *err)
 {
-    const char *near = dv_str_nearest(dv_str_of(path), path_at, NULL);
+    const char *near = same_ending(path);
+    if (!near)
+        near = dv_str_nearest(dv_str_of(path), path_at, NULL);
     bool is_own = strncasecmp(path, "davit.", 6) == 0;
     if (is_own || is_strict)
         return dv_error_set(err, DV_ERR_INVALID, "%s: %s is not a known key%s%s%s", where, path,

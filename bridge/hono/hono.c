@@ -36,12 +36,14 @@ static int check_config(const struct dv_hono_config *config,
                         struct dv_error *err)
 {
     if (url->is_tls && !is_given(config->root_ca))
-        return dv_error_set(err, DV_ERR_INVALID,
-                            "root_ca is missing: the broker address '%s' asks for TLS",
-                            config->broker_url);
+        return dv_error_set(
+            err, DV_ERR_INVALID,
+            "connection.transport.root_ca is missing: the broker address '%s' asks for TLS",
+            config->broker_url);
     if (is_given(config->client_cert) != is_given(config->client_key))
-        return dv_error_set(err, DV_ERR_INVALID,
-                            "client_cert and client_key must be given together");
+        return dv_error_set(
+            err, DV_ERR_INVALID,
+            "connection.transport.client_cert and client_key must be given together");
     if (config->is_session_persistent && !is_given(config->client_id))
         return dv_error_set(err, DV_ERR_INVALID,
                             "clean_session false needs a client_id that stays the same");

@@ -19,13 +19,13 @@ def is_listening(port):
 
 
 class Broker:
-    def __init__(self, world, port=None, max_inflight=20, lines=()):
+    def __init__(self, world, port=None, max_inflight=20, lines=(), first=()):
         self._world = world
         self.port = port or free_port()
         self.log = world.directory / "mosquitto.log"
         self._config = world.directory / "mosquitto.conf"
         self._config.write_text("\n".join([
-            f"listener {self.port} 127.0.0.1", "allow_anonymous true", "persistence false",
+            *first, f"listener {self.port} 127.0.0.1", "allow_anonymous true", "persistence false",
             # 0: no bound, so that a burst is never thrown away by the broker.
             "max_queued_messages 0", f"max_inflight_messages {max_inflight}",
             f"log_dest file {self.log}", "log_type all", "user root", *lines, ""]))

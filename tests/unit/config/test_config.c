@@ -119,6 +119,14 @@ Test(config, the_command_line_wins_over_the_file)
     cr_assert(config->log_syslog);
 }
 
+Test(config, a_key_in_the_wrong_section_is_found_by_its_name)
+{
+    DV_AUTO(dv_config_file) file = NULL;
+    cr_assert_eq(load("{\"connection\":{\"root_ca\":\"/x\"}}", false, NULL, &file), 0);
+    cr_assert(strstr(dv_config_warning(file, 0), "did you mean connection.transport.root_ca?"),
+              "%s", dv_config_warning(file, 0));
+}
+
 Test(config, unknown_keys_are_errors_in_davits_section_and_warnings_elsewhere)
 {
     DV_AUTO(dv_config_file) file = NULL;
