@@ -16,6 +16,7 @@
 #define DV_ADDRESS_EXITS      "exits"
 #define DV_ADDRESS_FACTORY    "ContainerFactory"
 #define DV_ADDRESS_GATEWAY    "davit"
+#define DV_ADDRESS_DEPLOYMENT "deployment"
 #define DV_ADDRESS_METRICS    "Metrics"
 #define DV_ADDRESS_SOFTWARE   "SoftwareUpdatable"
 #define DV_CONTAINER_PREFIX   "Container:"

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct dv_bridge_ops;
+struct dv_deployment;
 struct dv_exit_source;
 struct dv_image_files;
 struct dv_journal;
@@ -78,8 +79,9 @@ struct dv_actor_env {
     const struct dv_registry_settings *registries;
     const struct dv_artifact_settings *artifacts; /* NULL: none of them */
     const char *ingest_dir; /* where the downloader puts blobs before the store adopts them */
-    const struct dv_bridge_setup *bridges; /* ends with a NULL name */
-    void *ports;                           /* first argument of the two below */
+    const struct dv_bridge_setup *bridges;  /* ends with a NULL name */
+    const struct dv_deployment *deployment; /* NULL: there is none */
+    void *ports;                            /* first argument of the two below */
     /* A driver for one worker; freed by the worker. */
     int (*runtime_open)(void *ports,
                         unsigned worker,

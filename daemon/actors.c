@@ -4,6 +4,7 @@
 #include "actors/addresses.h"
 #include "actors/bridge/bridge_cell.h"
 #include "actors/container/actor.h"
+#include "actors/deployment/deployment.h"
 #include "actors/downloader/downloader.h"
 #include "actors/exits/exits.h"
 #include "actors/factory/factory.h"
@@ -21,13 +22,11 @@
 #define RESTORE_MS      600000
 
 const struct dv_cell_type *const daemon_actor_types[] = {
-    &dv_bridge_cell,     &dv_container_cell,
-    &dv_downloader_cell, &dv_exits_cell,
-    &dv_factory_cell,    &dv_gateway_cell,
-    &dv_image_cell,      &dv_roster_cell,
-    &dv_session_cell,    &dv_software_cell,
-    &dv_store_cell,      &dv_worker_cell,
-    &dv_workers_cell,    NULL,
+    &dv_bridge_cell,     &dv_container_cell, &dv_deployment_cell,
+    &dv_downloader_cell, &dv_exits_cell,     &dv_factory_cell,
+    &dv_gateway_cell,    &dv_image_cell,     &dv_roster_cell,
+    &dv_session_cell,    &dv_software_cell,  &dv_store_cell,
+    &dv_worker_cell,     &dv_workers_cell,   NULL,
 };
 
 /* Containers are restored before the first bridge opens, so that the twin is true from its start.
@@ -86,5 +85,7 @@ int daemon_actors_start(struct dv_system *system,
         r = wait_for_restore(system, err);
     for (const struct dv_bridge_setup *setup = env->bridges; r == 0 && setup->name; setup++)
         r = spawn_bridge(system, setup->name, err);
+    if (r == 0 && env->deployment)
+        r = dv_system_spawn(system, DV_ADDRESS_DEPLOYMENT, "deployment", NULL, err);
     return r;
 }

@@ -14,6 +14,7 @@
 #include "bridge/hono/hono.h"
 #include "bridge/local/local.h"
 #include "daemon/actors.h"
+#include "daemon/deployment.h"
 #include "daemon/logfile.h"
 #include "daemon/place.h"
 #include "daemon/ports.h"
@@ -110,6 +111,7 @@ struct daemon {
     struct dv_artifact_settings artifacts;
     char local_socket[PATH_MAX];
     struct dv_bridge_setup bridges[3];
+    struct daemon_deployment deployment;
     struct dv_actor_env env;
     struct dv_system *system;
 };
@@ -195,6 +197,9 @@ static int prepare(struct daemon *d, struct dv_error *err)
     daemon_artifacts(d->config, &d->artifacts);
     if (r == 0)
         r = fill_bridges(d, err);
+    bool has_deployment = false;
+    if (r == 0)
+        r = daemon_deployment_open(d->config, &d->deployment, &has_deployment, err);
     d->env = (struct dv_actor_env){
         .settings = &d->settings,
         .journal = d->journal,
@@ -203,12 +208,13 @@ static int prepare(struct daemon *d, struct dv_error *err)
         .artifacts = &d->artifacts,
         .ingest_dir = dv_image_store_ingest_dir(d->ports.images),
         .bridges = d->bridges,
+        .deployment = has_deployment ? &d->deployment.base : NULL,
         .ports = &d->ports,
         .runtime_open = daemon_runtime_open,
         .image_files_open = daemon_image_files_open,
         .exits_open = daemon_exits_open,
     };
-    return 0;
+    return r;
 }
 
 static int start_actors(struct daemon *d, struct dv_error *err)

@@ -80,3 +80,13 @@ char *dv_host_name_make(struct dv_arena *arena, const char *name, const char *su
     return dv_arena_printf(arena, "%.*s-%.*s%s", (int)(room - DIGEST_CHARS - 1), name, DIGEST_CHARS,
                            hex, suffix);
 }
+
+void dv_id_make(uint64_t high, uint64_t low, char ret[DV_ID_MADE_SIZE])
+{
+    high = (high & ~0xF000ULL) | 0x4000ULL;
+    low = (low & ~(3ULL << 62)) | 2ULL << 62;
+    snprintf(ret, DV_ID_MADE_SIZE, "%08llx-%04llx-%04llx-%04llx-%012llx",
+             (unsigned long long)(high >> 32), (unsigned long long)(high >> 16 & 0xFFFF),
+             (unsigned long long)(high & 0xFFFF), (unsigned long long)(low >> 48),
+             (unsigned long long)(low & 0xFFFFFFFFFFFFULL));
+}

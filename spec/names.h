@@ -8,6 +8,7 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define DV_NAME_MAX      253
 #define DV_HOST_NAME_MAX 64
@@ -21,3 +22,8 @@ bool dv_image_ref_is_complete(const char *ref); /* host/path with a tag or a dig
 /* `name` + `suffix`, cut to 63 bytes; what is cut is made good by a digest, so that two long names
  * do not become one. NULL when memory is short. */
 char *dv_host_name_make(struct dv_arena *arena, const char *name, const char *suffix);
+
+#define DV_ID_MADE_SIZE 37 /* of an id that is made, with its end */
+
+/* A UUID of version 4 (RFC 4122) from random bits. */
+void dv_id_make(uint64_t high, uint64_t low, char ret[DV_ID_MADE_SIZE]);

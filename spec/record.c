@@ -224,8 +224,15 @@ static int check_parents(const struct dv_json *tree, struct dv_error *err)
     return 0;
 }
 
+/* What a text is missing, and what it is. */
+struct reading {
+    const char *fallback_id;   /* NULL: an id is required */
+    const char *fallback_name; /* NULL: the id */
+    bool is_description;       /* of a container that is to be made */
+};
+
 static int read_record(const struct dv_json *tree,
-                       const char *fallback_id,
+                       const struct reading *how,
                        struct dv_arena *arena,
                        struct dv_container_record **ret,
                        struct dv_error *err)
@@ -247,18 +254,50 @@ static int read_record(const struct dv_json *tree,
         r = spec_read(&reader, b.maps[m], tree, "", targets[m]);
     if (r < 0)
         return r;
-    if (!record->id && fallback_id)
-        record->id = dv_arena_strdup(arena, fallback_id);
+    if (!record->id && how->fallback_id)
+        record->id = dv_arena_strdup(arena, how->fallback_id);
+    if (!record->name && how->fallback_name)
+        record->name = dv_arena_strdup(arena, how->fallback_name);
     if (!record->id)
         return dv_error_set(err, DV_ERR_INVALID, "container_id: is required");
     r = keep_unknown(&reader, &b, tree, record);
     if (r == 0)
-        r = dv_spec_fill_defaults(record, arena, false, err);
+        r = dv_spec_fill_defaults(record, arena, how->is_description, err);
     if (r == 0)
         r = dv_spec_check(record, err);
     if (r == 0)
         *ret = record;
     return r;
+}
+
+/* A record that was copied from another machine brings what only that machine knows. */
+static void forget_machine(struct dv_container_record *record)
+{
+    *record->state = (struct dv_container_state){.status = DV_STATUS_CREATING, .pid = -1};
+    record->created_ns = 0;
+    record->restart_count = 0;
+    record->manually_stopped = false;
+    record->started_before = false;
+    record->start_pending = false;
+    record->layers = (struct dv_texts){0};
+    record->image_id = NULL;
+    record->restart_wait_ms = 0;
+    record->restart_due_ns = 0;
+    record->module_name = NULL;
+    record->module_version = NULL;
+    record->artifact_digest = NULL;
+}
+
+static int decode(const char *bytes,
+                  size_t len,
+                  const struct reading *how,
+                  struct dv_arena *arena,
+                  struct dv_container_record **ret,
+                  struct dv_error *err)
+{
+    DV_AUTO(dv_json) tree = NULL;
+    int r = dv_json_parse(bytes, len, &tree, err);
+    return r < 0 ? r : read_record(tree, how, arena, ret, err);
 }
 
 int dv_record_decode(const char *bytes,
@@ -268,9 +307,21 @@ int dv_record_decode(const char *bytes,
                      struct dv_container_record **ret,
                      struct dv_error *err)
 {
-    DV_AUTO(dv_json) tree = NULL;
-    int r = dv_json_parse(bytes, len, &tree, err);
+    const struct reading how = {.fallback_id = fallback_id};
+    return decode(bytes, len, &how, arena, ret, err);
+}
+
+int dv_record_describe(const char *bytes,
+                       size_t len,
+                       const char *id,
+                       const char *name,
+                       struct dv_arena *arena,
+                       struct dv_container_record **ret,
+                       struct dv_error *err)
+{
+    const struct reading how = {.fallback_id = id, .fallback_name = name, .is_description = true};
+    int r = decode(bytes, len, &how, arena, ret, err);
     if (r == 0)
-        r = read_record(tree, fallback_id, arena, ret, err);
+        forget_machine(*ret);
     return r;
 }

@@ -24,3 +24,14 @@ __attribute__((warn_unused_result)) int dv_record_decode(const char *bytes,
                                                          struct dv_arena *arena,
                                                          struct dv_container_record **ret,
                                                          struct dv_error *err);
+
+/* The same of a container that is to be made (an artifact, a deployment file), with the defaults of
+ * a create; what the text says of state, image and layers is left out. `name` is used when it has
+ * none; NULL: its id is. */
+__attribute__((warn_unused_result)) int dv_record_describe(const char *bytes,
+                                                           size_t len,
+                                                           const char *id,
+                                                           const char *name,
+                                                           struct dv_arena *arena,
+                                                           struct dv_container_record **ret,
+                                                           struct dv_error *err);

@@ -24,33 +24,16 @@ int dv_software_description(const char *bytes,
         return -DV_ERR_CORRUPT;
     }
     if (r == 0)
-        r = dv_record_decode(bytes, len, id, arena, &record, err);
-    if (r == 0)
-        r = dv_spec_fill_defaults(record, arena, true, err);
+        r = dv_record_describe(bytes, len, id, NULL, arena, &record, err);
     if (r == 0)
         r = dv_spec_check_support(record, err);
     if (r == 0 && record->spec->hooks.count)
         r = dv_error_set(err, DV_ERR_UNSUPPORTED,
                          "hooks: programs of the gateway are run only for descriptions that lie on "
                          "the gateway");
-    if (r < 0)
-        return r;
-    /* A record that was copied from another machine brings what only that machine knows. */
-    *record->state = (struct dv_container_state){.status = DV_STATUS_CREATING, .pid = -1};
-    record->created_ns = 0;
-    record->restart_count = 0;
-    record->manually_stopped = false;
-    record->started_before = false;
-    record->start_pending = false;
-    record->layers = (struct dv_texts){0};
-    record->image_id = NULL;
-    record->restart_wait_ms = 0;
-    record->restart_due_ns = 0;
-    record->module_name = NULL;
-    record->module_version = NULL;
-    record->artifact_digest = NULL;
-    *ret = record;
-    return 0;
+    if (r == 0)
+        *ret = record;
+    return r;
 }
 
 bool dv_software_md5_of(const char *bytes, size_t len, char ret_hex[33])

@@ -5,24 +5,13 @@
 #include "actors/env.h"
 #include "base/log.h"
 #include "spec/create.h"
+#include "spec/names.h"
 #include "spec/rules.h"
 
 #include <string.h>
 
 #define ARGS_BYTES_MAX (8U << 20)
 #define DAY_MS         (24LL * 3600 * 1000)
-
-/* RFC 4122, version 4. */
-static void make_id(struct dv_cell *cell, char id[37])
-{
-    uint64_t high = dv_cell_random(cell);
-    uint64_t low = dv_cell_random(cell);
-    high = (high & ~0xF000ULL) | 0x4000ULL;
-    low = (low & ~(3ULL << 62)) | 2ULL << 62;
-    snprintf(id, 37, "%08llx-%04llx-%04llx-%04llx-%012llx", (unsigned long long)(high >> 32),
-             (unsigned long long)(high >> 16 & 0xFFFF), (unsigned long long)(high & 0xFFFF),
-             (unsigned long long)(low >> 48), (unsigned long long)(low & 0xFFFFFFFFFFFFULL));
-}
 
 /* The answer of the container cell, or of the roster when it refuses. */
 static void on_created(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
@@ -50,8 +39,9 @@ static int on_command(struct dv_cell *cell,
     DV_AUTO(dv_arena) arena = dv_arena_new(ARGS_BYTES_MAX);
     if (!arena)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a create");
-    char id[37];
-    make_id(cell, id);
+    char id[DV_ID_MADE_SIZE];
+    uint64_t high = dv_cell_random(cell);
+    dv_id_make(high, dv_cell_random(cell), id);
     struct dv_create_request create = {0};
     struct dv_str args = dv_str_of(command->args ? command->args : "");
     int r = with_config ? dv_spec_create_with_config(args, id, arena, &create, err)

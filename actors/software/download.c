@@ -6,6 +6,7 @@
  */
 #include "actors/software/internal.h"
 #include "base/log.h"
+#include "spec/names.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,16 +35,6 @@ static const struct dv_artifact_settings *settings_of(const struct software *s)
 {
     static const struct dv_artifact_settings none;
     return s->env->artifacts ? s->env->artifacts : &none;
-}
-
-/* RFC 4122, version 4. */
-static void make_id(struct dv_cell *cell, char id[37])
-{
-    uint64_t high = (dv_cell_random(cell) & ~0xF000ULL) | 0x4000ULL;
-    uint64_t low = (dv_cell_random(cell) & ~(3ULL << 62)) | 2ULL << 62;
-    snprintf(id, 37, "%08llx-%04llx-%04llx-%04llx-%012llx", (unsigned long long)(high >> 32),
-             (unsigned long long)(high >> 16 & 0xFFFF), (unsigned long long)(high & 0xFFFF),
-             (unsigned long long)(low >> 48), (unsigned long long)(low & 0xFFFFFFFFFFFFULL));
 }
 
 /* -- what came ------------------------------------------------------------------------------ */
@@ -92,8 +83,9 @@ static int describe(struct software *s,
                     struct dv_error *err)
 {
     const struct dv_software_module *module = software_module(s);
-    char id[37];
-    make_id(s->cell, id);
+    char id[DV_ID_MADE_SIZE];
+    uint64_t high = dv_cell_random(s->cell);
+    dv_id_make(high, dv_cell_random(s->cell), id);
     int r = dv_software_description((const char *)result->body.data, result->body.len, id, s->arena,
                                     &part->record, err);
     if (r < 0)
