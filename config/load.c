@@ -272,16 +272,17 @@ static const char *path_at(size_t index, void *ctx)
     return index < config_key_count ? config_keys[index].path : NULL;
 }
 
-/* A key of that name in another place, if there is one only. */
+/* A key of that name deeper in or further out in the same section, if there is one only. */
 static const char *same_ending(const char *path)
 {
     const char *found = NULL;
     const char *dot = strrchr(path, '.');
     const char *name = dot ? dot + 1 : path;
+    size_t section = dot ? strcspn(path, ".") + 1 : 0;
     const char *known;
     for (size_t i = 0; (known = path_at(i, NULL)) != NULL; i++) {
         dot = strrchr(known, '.');
-        if (strcmp(dot ? dot + 1 : known, name) != 0)
+        if (strcmp(dot ? dot + 1 : known, name) != 0 || strncmp(known, path, section) != 0)
             continue;
         if (found)
             return NULL;
