@@ -7,6 +7,7 @@
  *
  *   sim_power [--seeds N] [--from SEED] [--points N]   N points of each seed, drawn (default 20)
  *   sim_power --full                                   every point of 20 seeds
+ *   --reorder    the disk takes what is not synced in any order
  *   sim_power --seed SEED --point N [--trace]          one of them
  */
 #include "base/log.h"
@@ -25,6 +26,7 @@ struct options {
     uint64_t points;
     uint64_t point; /* 0: not only one */
     bool is_full;
+    bool is_reordered;
     bool is_traced;
 };
 
@@ -61,6 +63,8 @@ static bool parse(int argc, char **argv, struct options *o)
         if (strcmp(argv[i], "--full") == 0) {
             o->is_full = true;
             o->count = FULL_SEEDS;
+        } else if (strcmp(argv[i], "--reorder") == 0) {
+            o->is_reordered = true;
         } else if (strcmp(argv[i], "--trace") == 0) {
             o->is_traced = true;
         } else if (strcmp(argv[i], "--seed") == 0) {
@@ -94,11 +98,12 @@ static uint64_t count_changes(uint64_t seed)
     return changes;
 }
 
-static bool cut(uint64_t seed, uint64_t point)
+static bool cut(uint64_t seed, uint64_t point, bool is_reordered)
 {
     struct world world;
     world_init(&world, seed);
     world_cut_at(&world, point);
+    world.sim->journal_files.is_reordered = is_reordered;
     traced = world.sim;
     bool is_good = world_run(&world);
     if (!is_good)
@@ -112,14 +117,15 @@ static bool cut(uint64_t seed, uint64_t point)
 static uint64_t run_seed(uint64_t seed, const struct options *o, uint64_t *failures)
 {
     if (o->point) {
-        *failures += !cut(seed, o->point);
+        *failures += !cut(seed, o->point, o->is_reordered);
         return 1;
     }
     uint64_t changes = count_changes(seed);
     uint64_t points = o->is_full || o->points > changes ? changes : o->points;
     uint64_t stride = points ? changes / points : 1;
     for (uint64_t i = 0; i < points; i++)
-        *failures += !cut(seed, 1 + i * stride + (o->is_full ? 0 : seed * 7 % stride));
+        *failures +=
+            !cut(seed, 1 + i * stride + (o->is_full ? 0 : seed * 7 % stride), o->is_reordered);
     return points;
 }
 
@@ -127,8 +133,9 @@ int main(int argc, char **argv)
 {
     struct options o;
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: sim_power [--seeds N] [--from SEED] [--points N] [--full]\n"
-                        "       sim_power --seed SEED --point N [--trace]\n");
+        fprintf(stderr,
+                "usage: sim_power [--seeds N] [--from SEED] [--points N] [--full] [--reorder]\n"
+                "       sim_power --seed SEED --point N [--trace]\n");
         return 2;
     }
     dv_log_set(o.is_traced ? print_line : drop_line, NULL,

@@ -124,8 +124,11 @@ static void bring(struct memory_file *file, const struct memory_change *change, 
         memcpy(file->bytes + change->offset, change->after, len);
 }
 
-static void
-lose_of_file(struct memory_file *file, uint64_t (*random)(void *ctx), void *ctx, unsigned percent)
+static void lose_of_file(struct memory_file *file,
+                         uint64_t (*random)(void *ctx),
+                         void *ctx,
+                         unsigned percent,
+                         bool is_reordered)
 {
     for (size_t i = file->open_count; i-- > 0;) {
         const struct memory_change *change = &file->open[i];
@@ -135,15 +138,18 @@ lose_of_file(struct memory_file *file, uint64_t (*random)(void *ctx), void *ctx,
         if (!change->after && change->len)
             memcpy(file->bytes + change->offset, change->before, change->len);
     }
-    for (size_t i = file->open_count; i > 1; i--) {
+    for (size_t i = file->open_count; is_reordered && i > 1; i--) {
         size_t other = random(ctx) % i;
         struct memory_change moved = file->open[i - 1];
         file->open[i - 1] = file->open[other];
         file->open[other] = moved;
     }
-    for (size_t i = 0; i < file->open_count; i++)
-        if (random(ctx) % 100 < percent)
-            bring(file, &file->open[i], random(ctx));
+    size_t count = file->open_count;
+    if (!is_reordered && count)
+        count = random(ctx) % (count + 1);
+    for (size_t i = 0; i < count; i++)
+        if (!is_reordered || random(ctx) % 100 < percent)
+            bring(file, &file->open[i], is_reordered || i + 1 == count ? random(ctx) : 1);
     forget_open(file);
 }
 
@@ -151,7 +157,7 @@ void journal_memory_lose(struct journal_memory *m, uint64_t (*random)(void *ctx)
 {
     unsigned percent = (unsigned)(random(ctx) % 5) * 25;
     for (size_t i = 0; i < MEMORY_FILES_MAX; i++)
-        lose_of_file(&m->disk[i], random, ctx, percent);
+        lose_of_file(&m->disk[i], random, ctx, percent, m->is_reordered);
     m->is_power_gone = false;
     m->cut_at = 0;
 }

@@ -34,6 +34,7 @@ struct journal_memory {
     int error;      /* errno of the failure */
     bool is_cut;    /* from the failure on everything fails: power is gone */
     /* Power that goes at an exact operation, of those of this and of whoever counts along. */
+    bool is_reordered;  /* the disk takes what is not synced in any order, else in that of writes */
     bool is_watched;    /* unsynced changes are kept apart, for journal_memory_lose() */
     uint64_t changes;   /* operations that change something, so far */
     uint64_t cut_at;    /* this one and all after it fail; 0: never */
