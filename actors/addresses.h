@@ -14,6 +14,7 @@
 #define DV_ADDRESS_IMAGE      "image"
 #define DV_ADDRESS_DOWNLOADER "downloader"
 #define DV_ADDRESS_EXITS      "exits"
+#define DV_ADDRESS_NETWORK    "network"
 #define DV_ADDRESS_FACTORY    "ContainerFactory"
 #define DV_ADDRESS_GATEWAY    "davit"
 #define DV_ADDRESS_DEPLOYMENT "deployment"

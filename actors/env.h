@@ -16,6 +16,7 @@ struct dv_exit_source;
 struct dv_image_files;
 struct dv_journal;
 struct dv_limit_refusals;
+struct dv_network;
 struct dv_record_files;
 struct dv_registry_settings;
 struct dv_runtime;
@@ -44,7 +45,6 @@ struct dv_actor_settings {
     unsigned outbox_max;         /* twin changes waiting, per bridge */
     bool same_boot;              /* what run_dir says is about this boot of the machine */
     const char *version;
-    const char *network_note;               /* for davit status; NULL: nothing to say */
     const struct dv_limit_refusals *limits; /* that this machine cannot hold; NULL: it holds all */
 };
 
@@ -93,4 +93,5 @@ struct dv_actor_env {
                             struct dv_image_files **ret,
                             struct dv_error *err);
     int (*exits_open)(void *ports, struct dv_exit_source **ret, struct dv_error *err);
+    int (*network_open)(void *ports, struct dv_network **ret, struct dv_error *err);
 };

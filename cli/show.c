@@ -40,6 +40,13 @@ static void state_of(const struct dv_container_summary *c, char text[64])
         snprintf(text, 64, "%s", status);
 }
 
+static const char *network_of(const struct dv_container_summary *c)
+{
+    if (c->network)
+        return c->network->address;
+    return c->network_mode == DV_NETWORK_HOST ? "host" : "-";
+}
+
 static void column(struct dv_buf *out, const char *text, int width)
 {
     int blanks = width - cli_width(text);
@@ -64,7 +71,8 @@ static void print_row(const struct dv_container_summary *c,
     column(out, c->image, image_width);
     column(out, state, 12);
     column(out, since_ns ? age((now_ns - since_ns) / NS_PER_S, time) : "-", 7);
-    cli_line(out, "%-8lld  %s", (long long)c->restart_count, c->error ? c->error : "");
+    cli_line(out, "%-8lld  %-15s  %s", (long long)c->restart_count, network_of(c),
+             c->error ? c->error : "");
 }
 
 void cli_print_ps(const struct dv_container_summaries *list,
@@ -81,8 +89,8 @@ void cli_print_ps(const struct dv_container_summaries *list,
         image_width = image > image_width ? image : image_width;
     }
     if (!quiet)
-        cli_line(out, "%-12s  %-*s  %-*s  %-12s  %-7s  %-8s  %s", "ID", name_width, "NAME",
-                 image_width, "IMAGE", "STATE", "FOR", "RESTARTS", "NOTE");
+        cli_line(out, "%-12s  %-*s  %-*s  %-12s  %-7s  %-8s  %-15s  %s", "ID", name_width, "NAME",
+                 image_width, "IMAGE", "STATE", "FOR", "RESTARTS", "NET", "NOTE");
     for (size_t i = 0; i < list->containers.count; i++) {
         const struct dv_container_summary *c = &list->containers.items[i];
         if (quiet)

@@ -19,6 +19,8 @@ dv_pkg(archive libarchive)
 dv_pkg(zstd libzstd)
 dv_pkg(zlib zlib)
 dv_pkg(seccomp libseccomp)
+dv_pkg(netlink libnl-3.0)
+dv_pkg(nftables libnftables)
 dv_pkg(criterion criterion)
 
 # msgpack-c 4 of Debian 12 names its C library msgpackc; newer ones msgpack-c.

@@ -10,6 +10,7 @@
 #include "actors/factory/factory.h"
 #include "actors/gateway/gateway.h"
 #include "actors/image/image.h"
+#include "actors/network/network.h"
 #include "actors/roster/roster.h"
 #include "actors/session/session.h"
 #include "actors/software/software.h"
@@ -22,11 +23,10 @@
 #define RESTORE_MS      600000
 
 const struct dv_cell_type *const daemon_actor_types[] = {
-    &dv_bridge_cell,     &dv_container_cell, &dv_deployment_cell,
-    &dv_downloader_cell, &dv_exits_cell,     &dv_factory_cell,
-    &dv_gateway_cell,    &dv_image_cell,     &dv_roster_cell,
-    &dv_session_cell,    &dv_software_cell,  &dv_store_cell,
-    &dv_worker_cell,     &dv_workers_cell,   NULL,
+    &dv_bridge_cell,  &dv_container_cell, &dv_deployment_cell, &dv_downloader_cell,
+    &dv_exits_cell,   &dv_factory_cell,   &dv_gateway_cell,    &dv_image_cell,
+    &dv_network_cell, &dv_roster_cell,    &dv_session_cell,    &dv_software_cell,
+    &dv_store_cell,   &dv_worker_cell,    &dv_workers_cell,    NULL,
 };
 
 /* Containers are restored before the first bridge opens, so that the twin is true from its start.
@@ -69,6 +69,7 @@ int daemon_actors_start(struct dv_system *system,
         const char *type;
     } services[] = {
         {DV_ADDRESS_STORE, "store"},
+        {DV_ADDRESS_NETWORK, "network"},
         {DV_ADDRESS_EXITS, "exits"},
         {DV_ADDRESS_WORKERS, "workers"},
         {DV_ADDRESS_DOWNLOADER, "downloader"},

@@ -213,6 +213,7 @@ static int prepare(struct daemon *d, struct dv_error *err)
         .runtime_open = daemon_runtime_open,
         .image_files_open = daemon_image_files_open,
         .exits_open = daemon_exits_open,
+        .network_open = daemon_network_open,
     };
     return r;
 }
@@ -236,9 +237,9 @@ static int run(struct daemon *d, struct dv_error *err)
         r = start_actors(d, err);
     if (r < 0)
         return r;
-    dv_log(DV_LOG_INFO, "davitd %s ready in %lld ms: %s; davit command on %s; %s", DAEMON_VERSION,
+    dv_log(DV_LOG_INFO, "davitd %s ready in %lld ms: %s; davit command on %s", DAEMON_VERSION,
            (long long)((dv_clock_monotonic_ns(dv_clock_real()) - start_ns) / NS_PER_MS),
-           d->ports.runtime.description, d->local_socket, d->settings.network_note);
+           d->ports.runtime.description, d->local_socket);
     notify_ready();
     int number = 0;
     while (!number)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "daemon/image_files.h"
+#include "daemon/settings.h"
 #include "monitor/client.h"
 #include "runtime/oci/driver.h"
 
@@ -169,4 +170,11 @@ int daemon_exits_open(void *ctx, struct dv_exit_source **ret, struct dv_error *e
         .grace_ns = ports->config->monitor_grace_ns,
     };
     return dv_monitor_exits_new(&options, ret, err);
+}
+
+int daemon_network_open(void *ctx, struct dv_network **ret, struct dv_error *err)
+{
+    struct daemon_ports *ports = ctx;
+    daemon_network_options(ports->config, &ports->network);
+    return dv_network_new(&ports->network, ret, err);
 }

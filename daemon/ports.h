@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "config/config.h"
 #include "runtime/image/store.h"
+#include "runtime/network/driver.h"
 #include "runtime/oci/probe.h"
 
 #include <limits.h>
@@ -16,6 +17,7 @@ struct daemon_ports {
     const struct dv_config *config;
     struct dv_image_store *images;
     struct dv_oci_choice runtime;
+    struct dv_network_options network;
     char monitor_socket[PATH_MAX];
 };
 
@@ -35,3 +37,4 @@ int daemon_image_files_open(void *ports,
                             struct dv_image_files **ret,
                             struct dv_error *err);
 int daemon_exits_open(void *ports, struct dv_exit_source **ret, struct dv_error *err);
+int daemon_network_open(void *ports, struct dv_network **ret, struct dv_error *err);

@@ -5,9 +5,6 @@
 
 #define NS_PER_MS 1000000
 
-static const char network_note[] =
-    "networkMode BRIDGE is an own network namespace with loopback only in this version";
-
 void daemon_settings(const struct dv_config *c, struct dv_actor_settings *ret)
 {
     *ret = (struct dv_actor_settings){
@@ -31,7 +28,24 @@ void daemon_settings(const struct dv_config *c, struct dv_actor_settings *ret)
         .twin_in_flight_max = (unsigned)c->in_flight_max,
         .outbox_max = (unsigned)c->outbox_max,
         .version = DAEMON_VERSION,
-        .network_note = network_note,
+    };
+}
+
+void daemon_network_options(const struct dv_config *c, struct dv_network_options *ret)
+{
+    *ret = (struct dv_network_options){
+        .run_dir = c->run_dir,
+        .name = c->network_name,
+        .alt_name = c->bridge_name,
+        .address = c->bridge_ip4,
+        .range = c->bridge_fcidr4,
+        .gateway = c->bridge_gwip4,
+        .mtu = (unsigned)c->bridge_mtu,
+        .is_disabled = c->bridge_disable,
+        .is_isolated = !c->bridge_icc,
+        .has_rules = c->bridge_ip_tables,
+        .is_forwarding = c->bridge_ip_forward,
+        .is_masquerading = c->bridge_ip_masq,
     };
 }
 

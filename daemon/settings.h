@@ -5,12 +5,14 @@
 #include "bridge/hono/hono.h"
 #include "config/config.h"
 #include "runtime/image/settings.h"
+#include "runtime/network/driver.h"
 
 #define DAEMON_VERSION "0.1.0"
 
 void daemon_settings(const struct dv_config *config, struct dv_actor_settings *ret);
 void daemon_artifacts(const struct dv_config *config, struct dv_artifact_settings *ret);
 void daemon_hono_config(const struct dv_config *config, struct dv_hono_config *ret);
+void daemon_network_options(const struct dv_config *config, struct dv_network_options *ret);
 
 /* Registries whose TLS files cannot be used are reported and lose them, as in Kanto. `registries`
  * has room for config->registry_count items. */

@@ -37,7 +37,7 @@
  *
  * A type must be defined above the rows that name it. Kinds: kit 1..99, command 100..199, container
  * 200..299, worker 300..399, image 400..499, monitor 500..599, local 600..699, store 700..799,
- * features 830..899.
+ * network 800..829, features 830..899.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -98,6 +98,29 @@ static void write_derived(struct dv_json_writer *w,
     }
 }
 
+/* As Kanto writes it: by the name of the network. */
+static void write_network(struct dv_json_writer *w, const struct dv_network_settings *network)
+{
+    if (!network) {
+        dv_jw_null(w);
+        return;
+    }
+    dv_jw_object(w);
+    dv_jw_key(w, "networks");
+    dv_jw_object(w);
+    dv_jw_key(w, "bridge");
+    dv_jw_object(w);
+    dv_jw_member_text(w, "id", network->interface);
+    dv_jw_member_text(w, "gateway", network->gateway);
+    dv_jw_member_text(w, "ip_address", network->address);
+    dv_jw_member_text(w, "mac_address", network->mac);
+    dv_jw_member_text(w, "network_id", network->bridge);
+    dv_jw_object_end(w);
+    dv_jw_object_end(w);
+    dv_jw_member_text(w, "network_controller_id", "bridge");
+    dv_jw_object_end(w);
+}
+
 int dv_record_encode(const struct dv_container_record *record,
                      struct dv_buf *out,
                      struct dv_error *err)
@@ -122,7 +145,7 @@ int dv_record_encode(const struct dv_container_record *record,
         dv_jw_object_end(&w);
     }
     dv_jw_key(&w, "network_settings");
-    dv_jw_null(&w);
+    write_network(&w, record->network);
     write_unknown(&w, unknown, "");
     dv_jw_object_end(&w);
     int r = dv_jw_done(&w, err);

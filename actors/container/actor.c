@@ -105,6 +105,7 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     int r = container_adopt_record(c, args->record, err);
     if (r < 0)
         return r;
+    c->record->network = NULL; /* as told by the actor of that, not by a record */
     if (!c->same_boot) {
         c->record->restart_due_ns = 0; /* of a clock that begins anew */
         c->record->restart_wait_ms = 0;
@@ -129,6 +130,7 @@ static void stop_cell(struct dv_cell *cell)
     struct container *c = dv_cell_state(cell);
     container_drop_tasks(c);
     dv_arena_free(c->arena);
+    dv_arena_free(c->network_arena);
     free(c->name);
     free(c->error_text);
 }

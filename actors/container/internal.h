@@ -45,8 +45,9 @@ struct container {
     const struct dv_actor_settings *settings;
     struct dv_arena *arena; /* of the record */
     struct dv_container_record *record;
-    char *name;       /* owns record->name */
-    char *error_text; /* owns record->state->error */
+    char *name;                     /* owns record->name */
+    char *error_text;               /* owns record->state->error */
+    struct dv_arena *network_arena; /* holds record->network as it was told last */
 
     struct task *current;
     struct task *queue;
@@ -70,6 +71,7 @@ struct container {
     uint64_t stop_timer;
     int64_t stop_due_ns; /* when it fires */
     uint64_t look_timer;
+    uint64_t disconnect_timer; /* the last disconnect failed */
     struct dv_ends ends;
     char progress[CONTAINER_PROGRESS_MAX]; /* of the image, for people */
     bool is_restored; /* what the machine has of it was seen since the start of davitd */
@@ -97,6 +99,20 @@ void container_set_ended(struct container *c,
                          const struct dv_container_exited *exit);
 /* What a record that is restored says of its last end. */
 void container_note_last_end(struct container *c);
+
+/* network.c */
+/* Its network is davit's affair: one of its own that is connected to a bridge. */
+bool container_has_bridge(const struct container *c);
+/* Asks for the connection of the created process; the outcome is network_attached, for
+ * container_set_network(). */
+void container_connect(struct container *c, dv_outcome_fn *fn, void *ctx);
+/* Asks how it is connected, after a restart of davitd. */
+void container_ask_network(struct container *c, dv_outcome_fn *fn, void *ctx);
+int container_set_network(struct container *c,
+                          const struct dv_network_settings *settings,
+                          struct dv_error *err);
+/* It has no network any more; tried again until it is done. */
+void container_disconnect(struct container *c);
 
 /* tasks.c */
 struct task *task_new(task_fn *run);

@@ -145,6 +145,7 @@ void container_set_ended(struct container *c,
     struct dv_container_state *state = c->record->state;
     c->ran_ms = run_length_ms(c, exit);
     container_move(c, edge);
+    container_disconnect(c);
     state->pid = -1;
     c->start_ticks = 0;
     state->finished_ns = exit->finished_ns;

@@ -73,6 +73,25 @@ static void finish(struct container *c)
         container_commit(c, 0, on_stored, NULL);
 }
 
+static void on_network(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    if (dv_cell_is_ending(cell))
+        return;
+    (void)ctx;
+    struct container *c = dv_cell_state(cell);
+    struct dv_error err = DV_ERROR_INIT;
+    const struct dv_network_attached *attached = outcome->body;
+    /* It may have ended since it was asked. */
+    if (!container_is_up(c))
+        ;
+    else if (outcome->error)
+        dv_log(DV_LOG_WARN, "container '%s' runs, but not in a network: %s; a restart connects it",
+               c->name, outcome->error->text);
+    else if (container_set_network(c, attached->settings, &err) < 0)
+        dv_log(DV_LOG_ERROR, "%s", err.text);
+    finish(c);
+}
+
 static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     if (dv_cell_is_ending(cell))
@@ -82,7 +101,10 @@ static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     if (outcome->error)
         dv_log(DV_LOG_ERROR, "container '%s' runs, but its end will not be seen: %s", c->name,
                outcome->error->text);
-    finish(c);
+    if (container_is_up(c) && container_has_bridge(c))
+        container_ask_network(c, on_network, NULL);
+    else
+        finish(c);
 }
 
 static void watch(struct container *c, int64_t start_ticks)
@@ -162,8 +184,10 @@ static void on_state(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
         return;
     }
     /* Made by the runtime and never started, or ended and not cleaned up. */
-    if (seen->status != DV_STATUS_UNKNOWN)
+    if (seen->status != DV_STATUS_UNKNOWN) {
+        container_disconnect(c);
         container_submit_internal(c, container_release, false);
+    }
     finish(c);
 }
 

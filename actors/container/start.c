@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * start: create in the runtime, watch the process, let it run. The process is watched before it
- * runs, so that no end of it is lost; an end that arrives before the start is reported is kept
- * until RUNNING was said.
+ * start: create in the runtime, watch the process, connect its network, let it run. The process is
+ * watched before it runs, so that no end of it is lost; an end that arrives before the start is
+ * reported is kept until RUNNING was said.
  */
 #include "actors/container/internal.h"
 #include "base/log.h"
@@ -50,6 +50,7 @@ static void fail_start(struct container *c, const struct dv_error *cause)
                                                      .finished_ns = state->finished_ns,
                                                      .is_failed_start = true});
 
+    container_disconnect(c);
     container_submit_internal(c, container_release, false);
     if (task->is_automatic)
         container_consider_restart(c, true);
@@ -105,21 +106,44 @@ static void on_started(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     container_commit(c, completed_command(task), on_committed, task);
 }
 
+static void let_run(struct container *c, struct task *task)
+{
+    struct dv_runtime_start_job body = {
+        .id = c->record->id,
+        .timeout_ms = c->settings->job_timeout_ms,
+    };
+    dv_ask(c->cell, DV_ADDRESS_WORKERS, DV_KIND_runtime_start_job, &body,
+           c->settings->job_timeout_ms * 2, on_started, task);
+}
+
+static void on_connected(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    if (dv_cell_is_ending(cell))
+        return;
+    struct container *c = dv_cell_state(cell);
+    struct dv_error err = DV_ERROR_INIT;
+    if (outcome->error) {
+        fail_start(c, outcome->error);
+        return;
+    }
+    const struct dv_network_attached *attached = outcome->body;
+    if (container_set_network(c, attached->settings, &err) < 0)
+        fail_start(c, &err);
+    else
+        let_run(c, ctx);
+}
+
 static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     if (dv_cell_is_ending(cell))
         return;
     struct container *c = dv_cell_state(cell);
-    if (outcome->error) {
+    if (outcome->error)
         fail_start(c, outcome->error);
-        return;
-    }
-    struct dv_runtime_start_job body = {
-        .id = c->record->id,
-        .timeout_ms = c->settings->job_timeout_ms,
-    };
-    dv_ask(cell, DV_ADDRESS_WORKERS, DV_KIND_runtime_start_job, &body,
-           c->settings->job_timeout_ms * 2, on_started, ctx);
+    else if (container_has_bridge(c))
+        container_connect(c, on_connected, ctx);
+    else
+        let_run(c, ctx);
 }
 
 static void on_created(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)

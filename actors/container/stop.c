@@ -157,6 +157,7 @@ void container_stop_finished(struct container *c, const struct dv_container_exit
     if (task->is_removing) {
         /* Its last state is DEAD, which is told with the remove; the rest stays as it was. */
         container_move(c, DV_EDGE_REMOVING);
+        container_disconnect(c);
     } else {
         container_set_ended(c, DV_EDGE_STOPPED, exit);
         c->record->manually_stopped = !task->is_halting;

@@ -85,6 +85,7 @@ static void summarize(const struct dv_actor_env *env,
         .log_path = log_path_of(env, record, arena),
         .network_mode = record->spec->network_mode,
         .warnings = record->warnings,
+        .network = record->network,
     };
 }
 

@@ -91,6 +91,17 @@ static void on_bridge(struct dv_cell *cell, void *ctx, const struct dv_outcome *
     finish(g);
 }
 
+static void on_network(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)cell;
+    struct gathering *g = ctx;
+    const struct dv_network_description *description =
+        keep(g, outcome, &dv_schema_network_description);
+    if (description)
+        g->status.network = description->text;
+    finish(g);
+}
+
 static void on_figures(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     (void)cell;
@@ -126,12 +137,12 @@ int gateway_status(struct dv_cell *cell,
     g->status.version = (char *)env->settings->version;
     g->status.pid = getpid();
     g->status.uptime_s = (dv_clock_monotonic_ns(dv_cell_clock(cell)) - started_ns) / NS_PER_S;
-    g->status.network = (char *)env->settings->network_note;
     g->status.home_dir = (char *)env->home_dir;
     g->open = 1; /* until all asks are out */
     ask(g, DV_ADDRESS_ROSTER, DV_KIND_container_list_query, on_containers);
     ask(g, DV_ADDRESS_EXITS, DV_KIND_exits_query, on_exits);
     ask(g, DV_ADDRESS_WORKERS, DV_KIND_runtime_describe_query, on_runtime);
+    ask(g, DV_ADDRESS_NETWORK, DV_KIND_network_describe_query, on_network);
     ask(g, DV_BUS_ADDRESS, DV_KIND_kit_figures_query, on_figures);
     for (const struct dv_bridge_setup *setup = env->bridges; setup->name; setup++) {
         struct dv_address address = dv_address_of("bridge/", setup->name);

@@ -459,6 +459,7 @@ void dv_fake_machine_reboot(struct dv_fake_machine *machine)
         struct dv_fake_container *next = LIST_NEXT(container, all);
         container->status = DV_STATUS_UNKNOWN;
         container->pid = 0;
+        container->network = 0;
         container->ends_at_ns = DV_FAKE_NEVER;
         if (!container->has_layer)
             dv_fake_forget(machine, container);
@@ -481,6 +482,7 @@ void dv_fake_machine_count(struct dv_fake_machine *machine, struct dv_fake_count
         counts.running +=
             container->status == DV_STATUS_RUNNING || container->status == DV_STATUS_PAUSED;
         counts.layers += container->has_layer;
+        counts.networks += container->network != 0;
     }
     struct dv_fake_record *record;
     TAILQ_FOREACH(record, &machine->records, link)

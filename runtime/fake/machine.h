@@ -70,6 +70,8 @@ enum dv_fake_call {
     DV_FAKE_RELEASE,
     DV_FAKE_REMOVE,
     DV_FAKE_STATE,
+    DV_FAKE_ATTACH,
+    DV_FAKE_DETACH,
     DV_FAKE_CALLS, /* how many there are */
 };
 
@@ -104,6 +106,7 @@ struct dv_fake_counts {
     size_t running;    /* paused ones included */
     size_t layers;     /* writable layers */
     size_t records;    /* exits that nobody acknowledged */
+    size_t networks;   /* connected, also those that ended and were not detached */
     uint64_t calls[DV_FAKE_CALLS];
 };
 void dv_fake_machine_count(struct dv_fake_machine *machine, struct dv_fake_counts *ret);

@@ -28,6 +28,7 @@ struct dv_fake_container {
     uint8_t end_code;     /* of the end due at ends_at_ns, later of the end that happened */
     uint8_t held_signal;  /* comes when the container is thawed */
     int32_t pid;          /* of the latest init process, also after its end */
+    uint32_t network;     /* number of its connection, 0: none */
     uint32_t reported_by; /* serial of the source that reported the end of `pid`; 0: none */
     int64_t start_ticks;
     int64_t started_ns;  /* wall clock */
@@ -98,6 +99,7 @@ struct dv_fake_machine {
     int64_t last_ticks;
     int64_t last_record;
     uint32_t last_serial;
+    uint32_t last_network;
     int64_t next_end_ns; /* no end is due before */
     int64_t now_ns;      /* monotonic time of the latest lock */
     uint64_t calls[DV_FAKE_CALLS];

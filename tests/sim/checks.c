@@ -109,6 +109,9 @@ static void check_state(struct world *world,
         world_fail(world, "%s is %s and has a pid", record->id, says);
     if (!is_up && seen.status != DV_STATUS_UNKNOWN && !world->has_release_faults)
         world_fail(world, "%s is %s and leaves %s in the runtime", record->id, says, is);
+    if (is_up != (record->network != NULL))
+        world_fail(world, "%s is %s and %s an address", record->id, says,
+                   record->network ? "has" : "lacks");
     if (is_up && (record->state->exit_code || record->state->error))
         world_fail(world, "%s runs and has an exit code or error", record->id);
 }
@@ -132,6 +135,8 @@ static void check_machine(struct world *world, const struct dv_container_list *a
         world_fail(world, "%zu containers run, %zu are known to run", counts.running, up);
     if (counts.containers != up && !world->has_release_faults)
         world_fail(world, "the runtime knows %zu containers, %zu are up", counts.containers, up);
+    if (counts.networks != up)
+        world_fail(world, "%zu containers are connected, %zu are up", counts.networks, up);
     if (counts.records)
         world_fail(world, "%zu exit records are left", counts.records);
     /* A remove that ran out of time may have come to its end later: a container without a layer. */

@@ -278,10 +278,11 @@ static void do_delay(struct world *world)
                                             "workers",
                                             "store",
                                             "exits",
+                                            "network",
                                             "roster",
                                             "session/" DAEMON_SIM_BRIDGE,
                                             "bridge/" DAEMON_SIM_BRIDGE};
-    const char *address = addresses[world_random(world, 7)];
+    const char *address = addresses[world_random(world, 8)];
     int64_t ms = (int64_t)world_random(world, 3000);
     note("%s is slow for %lld ms", address, (long long)ms);
     dv_sim_delay(world->sim->system, address, daemon_sim_now_ns(world->sim) + ms * NS_PER_MS);

@@ -7,6 +7,7 @@
 #include "actors/exits/exits.h"
 #include "actors/factory/factory.h"
 #include "actors/image/image.h"
+#include "actors/network/network.h"
 #include "actors/roster/roster.h"
 #include "actors/session/session.h"
 #include "actors/software/software.h"
@@ -14,6 +15,7 @@
 #include "actors/worker/worker.h"
 #include "runtime/fake/driver.h"
 #include "runtime/fake/exits.h"
+#include "runtime/fake/network.h"
 #include "runtime/image/registry.h"
 
 #include <limits.h>
@@ -28,9 +30,19 @@
 #define LIST_BYTES    (64U << 20)
 
 static const struct dv_cell_type *const cell_types[] = {
-    &dv_bridge_cell, &dv_container_cell, &dv_exits_cell,   &dv_factory_cell,
-    &dv_image_cell,  &dv_roster_cell,    &dv_session_cell, &dv_software_cell,
-    &dv_store_cell,  &dv_worker_cell,    &dv_workers_cell, NULL,
+    &dv_bridge_cell,
+    &dv_container_cell,
+    &dv_exits_cell,
+    &dv_factory_cell,
+    &dv_image_cell,
+    &dv_network_cell,
+    &dv_roster_cell,
+    &dv_session_cell,
+    &dv_software_cell,
+    &dv_store_cell,
+    &dv_worker_cell,
+    &dv_workers_cell,
+    NULL,
 };
 
 static const struct dv_registry_settings no_registries;
@@ -53,6 +65,11 @@ open_images(void *ports, unsigned worker, struct dv_image_files **ret, struct dv
 static int open_exits(void *ports, struct dv_exit_source **ret, struct dv_error *err)
 {
     return dv_fake_exits_new(((struct daemon_sim *)ports)->machine, ret, err);
+}
+
+static int open_network(void *ports, struct dv_network **ret, struct dv_error *err)
+{
+    return dv_fake_network_new(((struct daemon_sim *)ports)->machine, ret, err);
 }
 
 /* A slow call of the runtime: its worker is busy for that time, which passes for all. */
@@ -125,6 +142,7 @@ static int spawn_services(struct daemon_sim *sim, struct dv_error *err)
     } services[] = {
         {DV_ADDRESS_STORE, "store"},
         {DV_ADDRESS_EXITS, "exits"},
+        {DV_ADDRESS_NETWORK, "network"},
         {DV_ADDRESS_WORKERS, "workers"},
         {DV_ADDRESS_IMAGE, "image"},
         {DV_ADDRESS_ROSTER, "roster"},
@@ -182,6 +200,7 @@ int daemon_sim_start(struct daemon_sim *sim, struct dv_error *err)
         .runtime_open = open_runtime,
         .image_files_open = open_images,
         .exits_open = open_exits,
+        .network_open = open_network,
     };
     struct dv_system_options options = {
         .types = cell_types, .env = &sim->env, .shared_hosts_max = sim->hosts};

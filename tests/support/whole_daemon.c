@@ -6,6 +6,7 @@
 #include "daemon/actors.h"
 #include "runtime/fake/driver.h"
 #include "runtime/fake/exits.h"
+#include "runtime/fake/network.h"
 #include "runtime/image/settings.h"
 #include "runtime/image_files.h"
 
@@ -38,6 +39,11 @@ static int open_runtime(void *ports, unsigned worker, struct dv_runtime **ret, s
 static int open_exits(void *ports, struct dv_exit_source **ret, struct dv_error *err)
 {
     return dv_fake_exits_new(((struct whole_daemon *)ports)->machine, ret, err);
+}
+
+static int open_network(void *ports, struct dv_network **ret, struct dv_error *err)
+{
+    return dv_fake_network_new(((struct whole_daemon *)ports)->machine, ret, err);
 }
 
 /* Every image is stored and unpacked, except those that say otherwise by their name. */
@@ -145,6 +151,7 @@ void whole_daemon_init(struct whole_daemon *w, bool is_simulated, uint64_t seed,
         .runtime_open = open_runtime,
         .image_files_open = open_files,
         .exits_open = open_exits,
+        .network_open = open_network,
     };
 }
 

@@ -15,7 +15,7 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 APPLETS = ("sh cat echo sleep true false kill env ls id touch mkdir rm seq yes head tail dd wc "
-           "hostname printf test date stat mount grep ps trap mknod").split()
+           "hostname printf test date stat mount grep ps trap mknod ip nc wget").split()
 
 
 @dataclasses.dataclass

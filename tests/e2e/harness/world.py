@@ -129,6 +129,15 @@ def links():
     return [line.split(":")[1].strip().split("@")[0] for line in result.stdout.splitlines()]
 
 
+def tables():
+    """nftables tables, as "ip davit"."""
+    result = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True)
+    return [line.removeprefix("table ") for line in result.stdout.splitlines()]
+
+
+FORWARDING = pathlib.Path("/proc/sys/net/ipv4/ip_forward")
+
+
 def cgroups(name):
     """Directories of that name in every hierarchy, deepest first, with all below them."""
     tops = [CGROUP_ROOT / name] + [hierarchy / name for hierarchy in CGROUP_ROOT.iterdir()
@@ -211,6 +220,8 @@ class World:
         self._closers = []
         self._mounts = mount_points()
         self._links = links()
+        self._tables = tables()
+        self._forwarding = FORWARDING.read_text()
 
     def defer(self, function):
         """Called by close(), last first."""
@@ -238,6 +249,7 @@ class World:
         found = [f"process {pid} ({name})" for pid, name in descendants(os.getpid()).items()]
         found += [f"mount {point}" for point in mount_points() if point not in self._mounts]
         found += [f"link {link}" for link in links() if link not in self._links]
+        found += [f"table {table}" for table in tables() if table not in self._tables]
         # The parent group itself belongs to the test; davit may have made it and keeps it.
         found += [f"cgroup {path}" for path in cgroups(self.unique) if path.name != self.unique]
         return found
@@ -271,5 +283,14 @@ class World:
         for point in reversed(mount_points()):
             if point not in self._mounts:
                 _libc.umount2(point.encode().decode("unicode_escape").encode(), _MNT_DETACH)
+        # Ports end with their namespaces, bridges do not.
+        for link in links():
+            if link not in self._links:
+                subprocess.run(["ip", "link", "delete", link], stderr=subprocess.DEVNULL)
+        for table in tables():
+            if table not in self._tables:
+                subprocess.run(["nft", "delete", "table", *table.split()])
+        if FORWARDING.read_text() != self._forwarding:
+            FORWARDING.write_text(self._forwarding)
         remove_cgroups(self.unique)
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -43,8 +43,9 @@ static struct dv_container_summary container(char *name, enum dv_status status)
 Test(show, ps_of_no_containers_is_a_heading)
 {
     print_ps(NULL, 0, false);
-    cr_assert_str_eq(out.data,
-                     "ID            NAME  IMAGE  STATE         FOR      RESTARTS  NOTE\n");
+    cr_assert_str_eq(
+        out.data,
+        "ID            NAME  IMAGE  STATE         FOR      RESTARTS  NET              NOTE\n");
 }
 
 Test(show, ps_quiet_of_no_containers_is_nothing)
@@ -78,11 +79,12 @@ Test(show, ps_is_a_table_with_columns_as_wide_as_their_texts)
     rows[0].error = "killed";
     rows[1].started_ns = NOW - 3 * 86400 * S;
     print_ps(rows, 2, false);
-    cr_assert_str_eq(
-        out.data,
-        "ID            NAME       IMAGE              STATE         FOR      RESTARTS  NOTE\n"
-        "short         collector  c:1                EXITED 1      4 s      17        killed\n"
-        "3f0c2a51-7d5  db         r.example/hello:1  RUNNING       3 d      0         \n");
+    cr_assert_str_eq(out.data, "ID            NAME       IMAGE              STATE         FOR      "
+                               "RESTARTS  NET              NOTE\n"
+                               "short         collector  c:1                EXITED 1      4 s      "
+                               "17        -                killed\n"
+                               "3f0c2a51-7d5  db         r.example/hello:1  RUNNING       3 d      "
+                               "0         -                \n");
 }
 
 /* The text of the column `heading` in the first row. */
@@ -172,13 +174,14 @@ Test(show, texts_of_the_daemon_neither_drive_the_terminal_nor_forge_rows)
     rows[0].error = "gone\nforged  row\x7f";
     rows[1].image = "i";
     print_ps(rows, 2, false);
-    cr_assert_str_eq(out.data,
-                     "ID            NAME       IMAGE      STATE         FOR      RESTARTS  "
-                     "NOTE\n"
-                     "3f0c2a51-7d5  a\\u009b2J  i\\x1b[31m  CREATED       50 s     0         "
-                     "gone\\nforged  row\\x7f\n"
-                     "3f0c2a51-7d5  caf\xc3\xa9       i          CREATED       50 s     0  "
-                     "       \n");
+    cr_assert_str_eq(
+        out.data,
+        "ID            NAME       IMAGE      STATE         FOR      RESTARTS  NET              "
+        "NOTE\n"
+        "3f0c2a51-7d5  a\\u009b2J  i\\x1b[31m  CREATED       50 s     0         -                "
+        "gone\\nforged  row\\x7f\n"
+        "3f0c2a51-7d5  caf\xc3\xa9       i          CREATED       50 s     0         -     "
+        "           \n");
 
     struct dv_bridge_note bridge = {
         .bridge = "hono", .status = DV_LINK_DOWN, .note = "refused\x1b[A\nby it"};

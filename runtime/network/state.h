@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The inside of the network driver; used by its own thread only, except the handing over. */
+#include "base/buf.h"
+#include "runtime/network/driver.h"
+#include "runtime/network/link.h"
+#include "runtime/network/nft.h"
+
+#include <limits.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <sys/queue.h>
+
+#define NETWORK_RUN_DIR_MAX 1024
+
+struct endpoint {
+    LIST_ENTRY(endpoint) link;
+    struct dv_arena *arena; /* holds what follows */
+    const struct dv_network_endpoint *data;
+    struct dv_plan_slot slot;
+    bool has_slot; /* false: it is of a plan that the configuration does not have any more */
+};
+
+typedef int call_fn(void *network, void *args, struct dv_error *err);
+
+struct network {
+    struct dv_network port; /* first: the port's view of it */
+    const struct dv_network_options *options;
+    char dir[NETWORK_RUN_DIR_MAX];
+    char description[512];
+
+    /* The thread, and the one call that it is given at a time. */
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool is_ending;
+    call_fn *call;
+    void *args;
+    struct dv_error *err;
+    int result;
+
+    int own_ns;
+    struct dv_links *links;
+    struct dv_nft *nft;
+    bool is_ready; /* bridges and rules are as they have to be */
+    struct dv_plan plan;
+    bool has_bridge[DV_PLAN_SEGMENTS_MAX];
+    LIST_HEAD(, endpoint) endpoints;
+    size_t endpoint_count;
+};
+
+/* setup.c */
+/* Until it has succeeded once, each call tries again. */
+int network_set_up(struct network *n, struct dv_error *err);
+int network_ensure_bridge(struct network *n, unsigned segment, struct dv_error *err);
+/* If nothing is connected. */
+void network_tear_down(struct network *n);
+char *network_bridge_name(const struct network *n, unsigned segment, char name[IF_NAMESIZE]);
+int network_run_rules(struct network *n, const struct dv_buf *text, struct dv_error *err);
+
+/* endpoint.c */
+struct endpoint *endpoint_find(struct network *n, const char *id);
+/* Known from here on, and on disk. Takes the slot, also on failure. */
+int endpoint_new(struct network *n,
+                 const struct dv_network_attach_cmd *cmd,
+                 const struct dv_plan_slot *slot,
+                 struct endpoint **ret,
+                 struct dv_error *err);
+/* The process of an endpoint lives and is connected. */
+bool endpoint_is_alive(const struct endpoint *endpoint);
+/* Everything of it goes; what cannot be removed stays known, for the next try. */
+int endpoint_remove(struct network *n, struct endpoint *endpoint, struct dv_error *err);
+/* Reads what an earlier davitd left on disk. Endpoints have no slot yet. */
+int endpoint_load_all(struct network *n, struct dv_error *err);
+void endpoint_forget_all(struct network *n);
+
+/* connect.c */
+int endpoint_connect(struct network *n, const struct endpoint *endpoint, struct dv_error *err);
+
+/* busy.c: networks that this machine uses, for dv_plan_choose(). */
+#define BUSY_MAX 4096
+/* Lines of /proc/net/route; those of the bridges named `own` do not count. */
+size_t busy_of_routes(struct dv_str text, const char *own, struct dv_cidr *ret, size_t max);
+/* Name servers of a resolv.conf. */
+size_t busy_of_resolvers(struct dv_str text, struct dv_cidr *ret, size_t max);
+
+/* sysctl.c: /proc/sys/net/ipv4/... of the namespace that the calling thread is in. */
+int sysctl_write(const char *path, const char *value, struct dv_error *err);
+/* 0 also if the kernel does not have it. */
+int sysctl_write_if_there(const char *path, const char *value, struct dv_error *err);

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The real driver in a network namespace of the test's own; processes stand for containers. */
+#include "base/clock.h"
+#include "base/durable.h"
+#include "base/spawn.h"
+#include "runtime/network/driver.h"
+#include "tests/support/needs.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define SECOND 1000000000LL
+
+struct rig {
+    char dir[64];
+    struct dv_network_options options;
+    struct dv_network *network;
+    struct dv_arena *arena;
+    struct dv_error err;
+};
+
+static void open_network(struct rig *rig)
+{
+    rig->err = DV_ERROR_INIT;
+    cr_assert_eq(dv_network_new(&rig->options, &rig->network, &rig->err), 0, "%s", rig->err.text);
+}
+
+static void rig_init(struct rig *rig)
+{
+    dv_need_root();
+    dv_need_program("/usr/bin/unshare");
+    cr_assert_eq(unshare(CLONE_NEWNET), 0);
+    *rig = (struct rig){
+        .dir = "/tmp/davit-network-XXXXXX",
+        .options =
+            {
+                .run_dir = rig->dir,
+                .name = "davit",
+                .alt_name = "kanto-cm0",
+                .address = "",
+                .range = "",
+                .gateway = "",
+                .mtu = 1400,
+                .has_rules = true,
+                .is_forwarding = true,
+                .is_masquerading = true,
+            },
+    };
+    cr_assert_not_null(mkdtemp(rig->dir));
+    rig->arena = dv_arena_new(1U << 20);
+    cr_assert_not_null(rig->arena);
+}
+
+static void rig_done(struct rig *rig)
+{
+    if (rig->network)
+        rig->network->free(rig->network);
+    dv_arena_free(rig->arena);
+    cr_assert_eq(dv_tree_remove(rig->dir, NULL), 0);
+}
+
+static ino_t namespace_of(pid_t pid)
+{
+    char path[64];
+    struct stat st;
+    snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+    return stat(path, &st) < 0 ? 0 : st.st_ino;
+}
+
+/* A process with a network namespace of its own. */
+static pid_t start_process(void)
+{
+    static const char *const argv[] = {"unshare", "--net", "/bin/sleep", "100", NULL};
+    struct dv_spawn what = {.path = "/usr/bin/unshare", .argv = argv};
+    pid_t pid;
+    cr_assert_eq(dv_spawn_start(&what, &pid, NULL), 0);
+    int64_t deadline = dv_clock_monotonic_ns(dv_clock_real()) + 10 * SECOND;
+    while (namespace_of(pid) == namespace_of(getpid())) {
+        cr_assert(dv_clock_monotonic_ns(dv_clock_real()) < deadline);
+        sched_yield();
+    }
+    return pid;
+}
+
+static void end_process(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
+
+static int attach(struct rig *rig, const char *id, pid_t pid, struct dv_network_settings *ret)
+{
+    struct dv_network_attach_cmd cmd = {
+        .id = (char *)id,
+        .name = (char *)id,
+        .pid = pid,
+        .start_ticks = dv_process_start_ticks(pid),
+    };
+    rig->err = DV_ERROR_INIT;
+    return rig->network->attach(rig->network, &cmd, rig->arena, ret, &rig->err);
+}
+
+static struct dv_network_settings attached(struct rig *rig, const char *id, pid_t pid)
+{
+    struct dv_network_settings settings = {0};
+    cr_assert_eq(attach(rig, id, pid, &settings), 0, "%s", rig->err.text);
+    return settings;
+}
+
+/* Interfaces of this namespace beside loopback. */
+static unsigned links(void)
+{
+    unsigned count = 0;
+    struct if_nameindex *all = if_nameindex();
+    for (const struct if_nameindex *at = all; at->if_index; at++)
+        count += strcmp(at->if_name, "lo") != 0;
+    if_freenameindex(all);
+    return count;
+}
+
+static void assert_inside(pid_t pid, const char *address)
+{
+    char path[64];
+    bool is_found = false;
+    struct ifaddrs *all;
+    snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+    dv_autoclose int own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    dv_autoclose int other = open(path, O_RDONLY | O_CLOEXEC);
+    cr_assert_eq(setns(other, CLONE_NEWNET), 0);
+    cr_assert_eq(getifaddrs(&all), 0);
+    for (const struct ifaddrs *at = all; at; at = at->ifa_next) {
+        char text[INET_ADDRSTRLEN];
+        if (!at->ifa_addr || strcmp(at->ifa_name, "eth0") != 0)
+            continue;
+        cr_assert_neq(at->ifa_addr->sa_family, AF_INET6, "IPv6 was not asked for");
+        if (at->ifa_addr->sa_family != AF_INET)
+            continue;
+        const struct sockaddr_in *in = (const void *)at->ifa_addr;
+        cr_assert_str_eq(inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text)), address);
+        cr_assert(at->ifa_flags & IFF_UP);
+        is_found = true;
+    }
+    freeifaddrs(all);
+    cr_assert_eq(setns(own, CLONE_NEWNET), 0);
+    cr_assert(is_found);
+}
+
+Test(network_driver, connects_a_process_and_takes_all_away)
+{
+    struct rig rig;
+    rig_init(&rig);
+    open_network(&rig);
+    cr_assert_str_eq(rig.network->describe(rig.network),
+                     "bridge davit0 172.17.0.1/24, 0 connected");
+    cr_assert_neq(if_nametoindex("davit0"), 0);
+    pid_t pid = start_process();
+    struct dv_network_settings settings = attached(&rig, "a", pid);
+    cr_assert_str_eq(settings.address, "172.17.0.2");
+    cr_assert_str_eq(settings.gateway, "172.17.0.1");
+    cr_assert_str_eq(settings.interface, "davit0p2");
+    cr_assert_neq(if_nametoindex("davit0p2"), 0);
+    assert_inside(pid, "172.17.0.2");
+    cr_assert_str_eq(attached(&rig, "a", pid).address, "172.17.0.2");
+    cr_assert_eq(rig.network->detach(rig.network, "a", NULL), 0);
+    cr_assert_eq(rig.network->detach(rig.network, "a", NULL), 0);
+    cr_assert_eq(if_nametoindex("davit0p2"), 0);
+    rig.network->free(rig.network);
+    rig.network = NULL;
+    cr_assert_eq(links(), 0);
+    end_process(pid);
+    rig_done(&rig);
+}
+
+/* The object is left as a killed davitd would leave it. */
+Test(network_driver, the_next_one_keeps_what_lives_and_removes_what_is_dead)
+{
+    struct rig rig;
+    struct dv_network_settings found = {0};
+    rig_init(&rig);
+    open_network(&rig);
+    pid_t alive = start_process();
+    pid_t dead = start_process();
+    (void)attached(&rig, "dead", dead);
+    (void)attached(&rig, "alive", alive);
+    end_process(dead);
+    struct dv_network *killed = rig.network;
+    open_network(&rig);
+    cr_assert_eq(rig.network->find(rig.network, "alive", rig.arena, &found, NULL), 0);
+    cr_assert_str_eq(found.address, "172.17.0.3");
+    assert_inside(alive, "172.17.0.3");
+    cr_assert_eq(rig.network->find(rig.network, "dead", rig.arena, &found, NULL),
+                 -DV_ERR_NOT_FOUND);
+    cr_assert_eq(if_nametoindex("davit0p2"), 0);
+    pid_t again = start_process();
+    cr_assert_str_eq(attached(&rig, "dead", again).address, "172.17.0.4");
+    cr_assert_eq(rig.network->detach(rig.network, "alive", NULL), 0);
+    cr_assert_eq(rig.network->detach(rig.network, "dead", NULL), 0);
+    killed->free(killed);
+    end_process(again);
+    end_process(alive);
+    rig_done(&rig);
+}
+
+Test(network_driver, a_container_that_runs_keeps_the_bridge_over_an_end_of_the_daemon)
+{
+    struct rig rig;
+    rig_init(&rig);
+    open_network(&rig);
+    pid_t pid = start_process();
+    (void)attached(&rig, "a", pid);
+    rig.network->free(rig.network);
+    cr_assert_neq(if_nametoindex("davit0"), 0);
+    rig.options.address = "10.9.0.1/16";
+    open_network(&rig);
+    cr_assert_str_eq(rig.network->describe(rig.network),
+                     "bridge davit0 172.17.0.1/24, 1 connected");
+    cr_assert_eq(rig.network->detach(rig.network, "a", NULL), 0);
+    rig.network->free(rig.network);
+    open_network(&rig);
+    cr_assert_str_eq(rig.network->describe(rig.network), "bridge davit0 10.9.0.1/24, 0 connected");
+    end_process(pid);
+    rig_done(&rig);
+}
+
+Test(network_driver, a_process_that_is_gone_leaves_nothing)
+{
+    struct rig rig;
+    struct dv_network_settings settings = {0};
+    rig_init(&rig);
+    open_network(&rig);
+    pid_t pid = start_process();
+    struct dv_network_attach_cmd cmd = {
+        .id = (char *)"a", .name = (char *)"a", .pid = pid, .start_ticks = 1};
+    rig.err = DV_ERROR_INIT;
+    cr_assert_lt(rig.network->attach(rig.network, &cmd, rig.arena, &settings, &rig.err), 0);
+    cr_assert_not_null(strstr(rig.err.text, "has ended already"));
+    cr_assert_eq(links(), 1);
+    cr_assert_lt(attach(&rig, "self", getpid(), &settings), 0);
+    cr_assert_not_null(strstr(rig.err.text, "no network namespace of its own"));
+    end_process(pid);
+    rig_done(&rig);
+}
+
+Test(network_driver, says_why_there_is_no_network)
+{
+    struct rig rig;
+    struct dv_network_settings settings = {0};
+    rig_init(&rig);
+    rig.options.is_disabled = true;
+    open_network(&rig);
+    cr_assert_str_eq(rig.network->describe(rig.network),
+                     "no networkMode BRIDGE on this machine: networkMode BRIDGE is switched off by "
+                     "network.default_bridge.disable; use networkMode HOST");
+    pid_t pid = start_process();
+    cr_assert_lt(attach(&rig, "a", pid, &settings), 0);
+    cr_assert_not_null(strstr(rig.err.text, "network.default_bridge.disable"));
+    cr_assert_eq(links(), 0);
+    end_process(pid);
+    rig_done(&rig);
+}
+
+Test(network_driver, a_wrong_range_is_an_error_that_names_the_key)
+{
+    struct rig rig;
+    rig_init(&rig);
+    rig.options.address = "10.0.0.1/24";
+    rig.options.range = "10.0.1.0/28";
+    open_network(&rig);
+    cr_assert_not_null(strstr(rig.network->describe(rig.network),
+                              "network.default_bridge.fcidr4: it is not inside"));
+    rig_done(&rig);
+}
