@@ -20,11 +20,16 @@ enum cli_exit {
     CLI_UNREACHABLE = 3,
 };
 
+#define CLI_STREAM_ID   "stream"
+#define CLI_NOT_STARTED 126 /* of exec: the program could not be run */
+
 struct cli {
     const char *socket_path;
     bool is_json;
     int fd; /* connection, -1: none yet */
     struct dv_buf in;
+    bool has_passed; /* a descriptor came with a line */
+    int passed;
     unsigned last_id;
 };
 
@@ -69,6 +74,13 @@ int cli_next(struct cli *cli,
              struct dv_arena *arena,
              void **ret,
              struct dv_error *err);
+/* Asks for streams: local_attach or local_exec, whose `id` is CLI_STREAM_ID. *ret_fd is the
+ * caller's. */
+int cli_ask_stream(struct cli *cli,
+                   const struct dv_schema *schema,
+                   const void *request,
+                   int *ret_fd,
+                   struct dv_error *err);
 void cli_close(struct cli *cli);
 
 /* containers.c */
@@ -82,6 +94,9 @@ int cli_find(struct cli *cli,
              struct dv_arena *arena,
              const struct dv_container_summary **ret,
              struct dv_error *err);
+
+/* attach.c: starts a container that was created, with this terminal; the exit code. */
+int cli_start_attached(struct cli *cli, const char *id, bool uses_input);
 
 /* images.c */
 /* `kept` is canonical, `given` as a person writes it. */
@@ -131,3 +146,5 @@ int cli_rmi(struct cli *cli, int argc, char **argv);
 int cli_load(struct cli *cli, int argc, char **argv);
 int cli_prune(struct cli *cli, int argc, char **argv);
 int cli_trace(struct cli *cli, int argc, char **argv);
+int cli_attach(struct cli *cli, int argc, char **argv);
+int cli_exec(struct cli *cli, int argc, char **argv);

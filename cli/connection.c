@@ -37,6 +37,9 @@ void cli_close(struct cli *cli)
 {
     dv_close(&cli->fd);
     dv_buf_done(&cli->in);
+    if (cli->has_passed)
+        dv_close(&cli->passed);
+    cli->has_passed = false;
 }
 
 static int
@@ -65,6 +68,30 @@ send_line(struct cli *cli, const struct dv_schema *schema, const void *body, str
     return r;
 }
 
+/* A descriptor comes with the bytes of its line. */
+static ssize_t receive(struct cli *cli, char *room)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {room, READ_BYTES};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    ssize_t got = recvmsg(cli->fd, &message, MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len >= CMSG_LEN(sizeof(cli->passed))) {
+        if (cli->has_passed)
+            dv_close(&cli->passed);
+        memcpy(&cli->passed, CMSG_DATA(header), sizeof(cli->passed));
+        cli->has_passed = true;
+    }
+    return got;
+}
+
 static int read_line(struct cli *cli, struct dv_str *ret, struct dv_error *err)
 {
     for (;;) {
@@ -77,7 +104,7 @@ static int read_line(struct cli *cli, struct dv_str *ret, struct dv_error *err)
         int r = dv_buf_reserve(&cli->in, READ_BYTES, &room, err);
         if (r < 0)
             return r;
-        ssize_t got = recv(cli->fd, room, READ_BYTES, 0);
+        ssize_t got = receive(cli, room);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
@@ -88,11 +115,14 @@ static int read_line(struct cli *cli, struct dv_str *ret, struct dv_error *err)
     }
 }
 
-int cli_next(struct cli *cli,
-             const struct dv_schema *schema,
-             struct dv_arena *arena,
-             void **ret,
-             struct dv_error *err)
+/* The next line of one of `count` messages; *ret_schema is the one. */
+static int next_of(struct cli *cli,
+                   const struct dv_schema *const *schemas,
+                   size_t count,
+                   struct dv_arena *arena,
+                   const struct dv_schema **ret_schema,
+                   void **ret,
+                   struct dv_error *err)
 {
     for (;;) {
         struct dv_str line = {NULL, 0};
@@ -102,15 +132,39 @@ int cli_next(struct cli *cli,
             return r;
         r = dv_json_parse(line.data, line.len, &object, err);
         const char *kind = dv_json_text(dv_json_get(object, KIND_KEY));
-        bool is_wanted = r == 0 && kind && strcmp(kind, schema->name) == 0;
-        if (is_wanted)
-            r = dv_message_read_json(schema, object, KIND_KEY, arena, ret, err);
+        const struct dv_schema *wanted = NULL;
+        for (size_t i = 0; r == 0 && kind && i < count; i++)
+            if (strcmp(kind, schemas[i]->name) == 0)
+                wanted = schemas[i];
+        if (wanted)
+            r = dv_message_read_json(wanted, object, KIND_KEY, arena, ret, err);
         dv_buf_consume(&cli->in, line.len + 1);
         if (r < 0)
             return dv_error_prefix(err, "an answer of the daemon cannot be read: ");
-        if (is_wanted)
+        if (wanted) {
+            *ret_schema = wanted;
             return 0;
+        }
     }
+}
+
+int cli_next(struct cli *cli,
+             const struct dv_schema *schema,
+             struct dv_arena *arena,
+             void **ret,
+             struct dv_error *err)
+{
+    const struct dv_schema *found;
+    return next_of(cli, &schema, 1, arena, &found, ret, err);
+}
+
+static int refusal(const struct dv_local_reply *reply, struct dv_error *err)
+{
+    enum dv_error_class class = DV_ERR_FAILED;
+    for (int number = 1; number < 64; number++)
+        if (reply->class && strcmp(dv_error_name(dv_error_class_of(number)), reply->class) == 0)
+            class = dv_error_class_of(number);
+    return dv_error_set(err, class, "%s", reply->error ? reply->error : "refused");
 }
 
 int cli_send(struct cli *cli,
@@ -150,13 +204,8 @@ int cli_receive(struct cli *cli,
     if (r < 0)
         return r;
     const struct dv_local_reply *reply = body;
-    if (reply->status >= 300) {
-        enum dv_error_class class = DV_ERR_FAILED;
-        for (int number = 1; number < 64; number++)
-            if (reply->class && strcmp(dv_error_name(dv_error_class_of(number)), reply->class) == 0)
-                class = dv_error_class_of(number);
-        return dv_error_set(err, class, "%s", reply->error ? reply->error : "refused");
-    }
+    if (reply->status >= 300)
+        return refusal(reply, err);
     *ret_value = reply->value;
     return 0;
 }
@@ -171,4 +220,32 @@ int cli_ask(struct cli *cli,
 {
     int r = cli_send(cli, feature, operation, args, err);
     return r < 0 ? r : cli_receive(cli, arena, ret_value, err);
+}
+
+int cli_ask_stream(struct cli *cli,
+                   const struct dv_schema *schema,
+                   const void *request,
+                   int *ret_fd,
+                   struct dv_error *err)
+{
+    const struct dv_schema *const answers[] = {&dv_schema_local_stream, &dv_schema_local_reply};
+    const struct dv_schema *answer;
+    DV_AUTO(dv_arena) arena = dv_arena_new(1U << 20);
+    void *body;
+    if (!arena)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for an answer");
+    int r = connect_to(cli, err);
+    if (r == 0)
+        r = send_line(cli, schema, request, err);
+    if (r == 0)
+        r = next_of(cli, answers, 2, arena, &answer, &body, err);
+    if (r < 0)
+        return r;
+    if (answer == &dv_schema_local_reply)
+        return refusal(body, err);
+    if (!cli->has_passed)
+        return dv_error_set(err, DV_ERR_PROTOCOL, "the daemon answers without a descriptor");
+    *ret_fd = cli->passed;
+    cli->has_passed = false;
+    return 0;
 }

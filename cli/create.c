@@ -42,6 +42,9 @@ struct wish {
     size_t env_count;
     const char *mounts[REPEAT_MAX];
     size_t mount_count;
+    bool open_stdin;
+    bool tty;
+    bool detach;
 };
 
 static const struct option options[] = {
@@ -51,6 +54,8 @@ static const struct option options[] = {
     {"volume", required_argument, NULL, 'v'},
     {"mp", required_argument, NULL, 'v'},
     {"detach", no_argument, NULL, 'd'},
+    {"interactive", no_argument, NULL, 'i'},
+    {"tty", no_argument, NULL, 't'},
     {"network", required_argument, NULL, OPTION_NETWORK},
     {"hostname", required_argument, NULL, OPTION_HOSTNAME},
     {"restart", required_argument, NULL, OPTION_RESTART},
@@ -84,7 +89,14 @@ static bool take(struct wish *wish, int option)
         wish->mounts[wish->mount_count++] = optarg;
         return true;
     case 'd':
-        return true; /* containers are always in the background */
+        wish->detach = true;
+        return true;
+    case 'i':
+        wish->open_stdin = true;
+        return true;
+    case 't':
+        wish->tty = true;
+        return true;
     case OPTION_NETWORK:
         wish->network = optarg;
         return true;
@@ -224,6 +236,10 @@ static void write_value(struct dv_json_writer *w,
     write_texts(w, "cmd", (const char *const *)argv, (size_t)argc);
     member_if(w, "networkMode", wish->network);
     member_if(w, "hostName", wish->hostname);
+    if (wish->open_stdin)
+        dv_jw_member_bool(w, "openStdin", true);
+    if (wish->tty)
+        dv_jw_member_bool(w, "tty", true);
     write_policy(w, wish);
     write_log(w, wish);
     if (wish->mount_count) {
@@ -242,7 +258,7 @@ static int create(struct cli *cli, int argc, char **argv, bool start)
     struct wish wish = {0};
     int option;
     /* '+': what stands behind the image is the container's. */
-    while ((option = getopt_long(argc, argv, "+n:e:v:d", options, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, "+n:e:v:dit", options, NULL)) != -1)
         if (!take(&wish, option))
             return cli_usage(argv[0]);
     if (optind >= argc)
@@ -253,12 +269,18 @@ static int create(struct cli *cli, int argc, char **argv, bool start)
     struct dv_json_writer w;
     const char *value = NULL;
     dv_jw_init(&w, &args);
-    write_value(&w, &wish, argv[optind], argc - optind - 1, argv + optind + 1, start);
+    /* Who is attached before the start misses nothing. */
+    bool attaches = start && !wish.detach && (wish.open_stdin || wish.tty);
+    write_value(&w, &wish, argv[optind], argc - optind - 1, argv + optind + 1, start && !attaches);
     if (!arena || dv_jw_done(&w, &err) < 0 ||
         cli_ask(cli, "ContainerFactory", "createWithConfig", args.data, arena, &value, &err) < 0)
         return cli_fail(&err);
     DV_AUTO(dv_json) id = NULL;
-    if (value && dv_json_parse(value, strlen(value), &id, NULL) == 0 && dv_json_text(id)) {
+    if (value)
+        (void)!dv_json_parse(value, strlen(value), &id, NULL);
+    if (attaches && dv_json_text(id))
+        return cli_start_attached(cli, dv_json_text(id), wish.open_stdin);
+    if (dv_json_text(id)) {
         DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(1U << 20);
         cli_text(&out, dv_json_text(id));
         puts(out.data ? out.data : "");

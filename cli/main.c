@@ -32,6 +32,10 @@ const struct cli_command cli_commands[] = {
     {"load", cli_load, "[-n NAME] FILE", "store images of an OCI layout or a docker save"},
     {"rmi", cli_rmi, "IMAGE ...", "remove images that no container uses"},
     {"prune", cli_prune, "[-a]", "remove what no image needs; -a: unused images, too"},
+    {"attach", cli_attach, "[--no-stdin] [--detach-keys KEYS] NAME",
+     "be the terminal of a container"},
+    {"exec", cli_exec, "[-i] [-t] [-e NAME=VALUE] NAME COMMAND ...",
+     "run a command in a container"},
     {"status", cli_status, "", "what the daemon does"},
     {"trace", cli_trace, "", "every message between the actors, as it happens"},
     {"version", version, "", "print the version"},
@@ -45,6 +49,9 @@ static const char create_options[] =
     "  -e, --env NAME=VALUE       again for more; a bare NAME takes the image's away\n"
     "  -v, --volume SRC:DST[:MODE]  mount; MODE is rprivate, private, rshared, shared, rslave, "
     "slave\n"
+    "  -i, --interactive          keep the standard input open; run: connect it to this one\n"
+    "  -t, --tty                  give it a terminal; run: connect it to this one\n"
+    "  -d, --detach               with -i or -t: connect nothing\n"
     "      --network bridge|host\n"
     "      --hostname NAME\n"
     "      --restart no|always|unless-stopped|on-failure[:COUNT]\n"
@@ -103,6 +110,9 @@ static void print_help(FILE *out)
         out,
         "\nNAME is a name, an id or the beginning of an id. The socket is %s or $DAVIT_SOCKET.\n"
         "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the daemon cannot be reached.\n"
+        "attach, exec, run -i and run -t end with the code of the program; exec with 126 if it did "
+        "not start.\n"
+        "ctrl-p ctrl-q leaves them; a program that has no terminal is left with ctrl-c.\n"
         "\n%s",
         DEFAULT_SOCKET, create_options);
 }

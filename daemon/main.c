@@ -20,6 +20,7 @@
 #include "daemon/ports.h"
 #include "daemon/process.h"
 #include "daemon/settings.h"
+#include "daemon/streams.h"
 #include "messages/markdown.h"
 
 #include <errno.h>
@@ -163,6 +164,7 @@ static int fill_bridges(struct daemon *d, struct dv_error *err)
         snprintf(d->local_socket, sizeof(d->local_socket), "%s/davit.sock", d->config->run_dir);
     d->local = DV_LOCAL_CONFIG_INIT;
     d->local.socket_path = d->local_socket;
+    daemon_streams(&d->ports, &d->local.streams);
     daemon_hono_config(d->config, &d->hono);
     d->bridges[count++] =
         (struct dv_bridge_setup){"local", &dv_local_ops, &d->local, DV_TWIN_FULL, 0};

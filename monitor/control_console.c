@@ -164,10 +164,12 @@ void mon_console_has(struct monitor *m,
     struct dv_error err = DV_ERROR_INIT;
     container->console = terminal;
     int copy = fcntl(terminal, F_DUPFD_CLOEXEC, 0);
+    dv_log_thread_begin(m->log);
     if (copy < 0)
         dv_error_sys(&err, DV_ERR_LIMIT, errno, "have its terminal twice");
     else if (dv_log_thread_add(m->log, container->id, copy, -1, log, &err) == 0)
         mon_stream_begin(m, container->id, true, container->takes_input, terminal);
+    dv_log_thread_commit(m->log);
     if (err.class)
         dv_log(DV_LOG_ERROR, "container '%s': %s", container->id, err.text);
     for (struct mon_client *client = m->clients; client; client = client->next)

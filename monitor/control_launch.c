@@ -80,9 +80,11 @@ static int begin_log(struct monitor *m, struct mon_launch *launch, struct dv_err
         return dv_error_sys(err, DV_ERR_IO, saved, "open the output of container '%s'",
                             what->container_id);
     }
+    dv_log_thread_begin(m->log);
     int r = dv_log_thread_add(m->log, what->container_id, out, in_error, what->log, err);
     if (r == 0)
         mon_stream_begin(m, what->container_id, false, what->stdin_path != NULL, -1);
+    dv_log_thread_commit(m->log);
     return r;
 }
 

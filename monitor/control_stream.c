@@ -25,6 +25,21 @@ static void id_of_exec(char ret[static EXEC_ID_BYTES], uint64_t sequence)
     snprintf(ret, EXEC_ID_BYTES, "exec/%llu", (unsigned long long)sequence);
 }
 
+static void turn_away(struct mon_client *client, const struct dv_error *err)
+{
+    mon_refuse(client, err);
+    client->is_dead = true;
+}
+
+static bool has_room(const struct monitor *m, struct dv_error *err)
+{
+    if (dv_log_thread_has_room(m->log))
+        return true;
+    dv_error_set(err, DV_ERR_BUSY, "%d clients are attached to containers already",
+                 DV_LOG_CLIENTS_MAX);
+    return false;
+}
+
 /* The answer, and then the connection is this thread's no more. */
 static bool hand_over(struct monitor *m,
                       struct mon_client *client,
@@ -66,10 +81,12 @@ static void begin(struct monitor *m,
     dv_autoclose int input = is_tty        ? fcntl(terminal, F_DUPFD_CLOEXEC, 0)
                              : takes_input ? open_input(m, id)
                                            : -1;
-    if ((is_tty || takes_input) && input < 0) {
+    if ((is_tty || takes_input) && input < 0)
         dv_error_sys(&err, DV_ERR_IO, errno, "open the standard input of container '%s'", id);
-        mon_refuse(client, &err);
-        client->is_dead = true;
+    else
+        (void)has_room(m, &err);
+    if (err.class) {
+        turn_away(client, &err);
         return;
     }
     if (!hand_over(m, client, is_tty, takes_input, &what))
@@ -116,14 +133,17 @@ void mon_stream_attach(struct monitor *m,
     }
     if ((container || what->waits) && is_id(what->container_id)) {
         client->waits_for = strdup(what->container_id);
-        if (client->waits_for)
+        if (client->waits_for) {
+            /* From now on it misses nothing. */
+            static const struct dv_done done;
+            client->is_dead = dv_monitor_send(client->fd, &dv_schema_done, &done, NULL) < 0;
             return;
+        }
         dv_error_set(&err, DV_ERR_NO_MEMORY, "no memory for one more client");
     } else {
         dv_error_set(&err, DV_ERR_STATE, "container '%s' is not running", what->container_id);
     }
-    mon_refuse(client, &err);
-    client->is_dead = true;
+    turn_away(client, &err);
 }
 
 /* -- of one more process -------------------------------------------------------------------- */
@@ -133,13 +153,12 @@ void mon_stream_exec(struct monitor *m,
                      const struct dv_monitor_exec *what)
 {
     struct dv_error err = DV_ERROR_INIT;
-    if (mon_containers_find_id(m->containers, what->container_id)) {
+    if (!mon_containers_find_id(m->containers, what->container_id))
+        dv_error_set(&err, DV_ERR_STATE, "container '%s' is not running", what->container_id);
+    if (err.class == DV_ERR_NONE && has_room(m, &err))
         mon_launch_begin_in(m, client, what->launch, what->container_id);
-        return;
-    }
-    dv_error_set(&err, DV_ERR_STATE, "container '%s' is not running", what->container_id);
-    mon_refuse(client, &err);
-    client->is_dead = true;
+    else
+        turn_away(client, &err);
 }
 
 int mon_exec_open(struct mon_launch *launch, struct dv_error *err)
@@ -180,8 +199,7 @@ static void refuse_exec(struct mon_launch *launch)
         dv_error_set(&err, DV_ERR_FAILED, "%s gave no reason", launch->what->argv.items[0]);
     if (!launch->client)
         return;
-    mon_refuse(launch->client, &err);
-    launch->client->is_dead = true;
+    turn_away(launch->client, &err);
 }
 
 static void begin_session(struct monitor *m, struct mon_launch *launch)

@@ -362,13 +362,31 @@ void dv_log_thread_stop(struct dv_log_thread *t)
     free_thread(t);
 }
 
+void dv_log_thread_begin(struct dv_log_thread *t)
+{
+    t->is_batch = true;
+}
+
+void dv_log_thread_commit(struct dv_log_thread *t)
+{
+    t->is_batch = false;
+    if (!t->batch)
+        return;
+    pthread_mutex_lock(&t->lock);
+    *(t->last ? &t->last->next : &t->first) = t->batch;
+    t->last = t->batch_last;
+    pthread_mutex_unlock(&t->lock);
+    t->batch = NULL;
+    t->batch_last = NULL;
+    wake(t);
+}
+
 static void give(struct dv_log_thread *t, struct order *order)
 {
-    pthread_mutex_lock(&t->lock);
-    *(t->last ? &t->last->next : &t->first) = order;
-    t->last = order;
-    pthread_mutex_unlock(&t->lock);
-    wake(t);
+    *(t->batch_last ? &t->batch_last->next : &t->batch) = order;
+    t->batch_last = order;
+    if (!t->is_batch)
+        dv_log_thread_commit(t);
 }
 
 static struct source *
@@ -422,13 +440,18 @@ int dv_log_thread_add(struct dv_log_thread *t,
     return 0;
 }
 
+bool dv_log_thread_has_room(const struct dv_log_thread *t)
+{
+    return atomic_load(&t->client_count) < DV_LOG_CLIENTS_MAX;
+}
+
 /* An order with a client in it; the client's descriptors are closed if there is none. */
 static struct order *new_client_order(struct dv_log_thread *t,
                                       const char *id,
                                       const struct dv_log_client *what,
                                       struct dv_error *err)
 {
-    bool has_room = atomic_load(&t->client_count) < DV_LOG_CLIENTS_MAX;
+    bool has_room = dv_log_thread_has_room(t);
     struct attached *client = has_room ? attach_new(id, what) : NULL;
     struct order *order = client ? calloc(1, sizeof(*order)) : NULL;
     if (order) {

@@ -39,6 +39,13 @@ struct dv_log_client {
     bool takes_input;
 };
 
+/* Orders between the two are carried out together: who is attached to what is added in the same
+ * batch misses nothing of it. */
+void dv_log_thread_begin(struct dv_log_thread *thread);
+void dv_log_thread_commit(struct dv_log_thread *thread);
+
+bool dv_log_thread_has_room(const struct dv_log_thread *thread); /* for one more client */
+
 /* The streams of a container that was added before, from now on until it has ended. */
 __attribute__((warn_unused_result)) int dv_log_thread_attach(struct dv_log_thread *thread,
                                                              const char *id,

@@ -76,7 +76,10 @@ struct order {
 struct dv_log_thread {
     pthread_t thread;
     int epoll;
-    int wake;             /* eventfd */
+    int wake;            /* eventfd */
+    struct order *batch; /* the control thread's: orders that are given together */
+    struct order *batch_last;
+    bool is_batch;
     pthread_mutex_t lock; /* of the three below */
     struct order *first;
     struct order *last;

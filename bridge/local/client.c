@@ -18,6 +18,7 @@ struct client *client_new(uint64_t number, int fd)
         return NULL;
     client->number = number;
     client->fd = fd;
+    client->passed = -1;
     client->in = DV_BUF_INIT(DV_LOCAL_LINE_MAX + READ_BYTES);
     client->out = DV_BUF_INIT(DV_LOCAL_OUT_MAX);
     return client;
@@ -28,6 +29,7 @@ void client_free(struct client *client)
     if (!client)
         return;
     dv_close(&client->fd);
+    dv_close(&client->passed);
     dv_buf_done(&client->in);
     dv_buf_done(&client->out);
     free(client);
@@ -86,11 +88,45 @@ bool client_line(struct client *client, struct dv_str *ret_line, bool *ret_is_to
     return true;
 }
 
+void client_pass(struct client *client, int fd)
+{
+    client->passed = fd;
+    client->pass_at = client->out.len;
+}
+
+/* A descriptor goes with the first byte of its line, so what is before that goes alone. */
+static ssize_t send_part(struct client *client)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.bytes = {0}};
+    struct iovec part = {client->out.data, client->out.len};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (client->passed >= 0 && client->pass_at > 0) {
+        part.iov_len = client->pass_at;
+    } else if (client->passed >= 0) {
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(sizeof(client->passed));
+        memcpy(CMSG_DATA(&control.header), &client->passed, sizeof(client->passed));
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof(control.bytes);
+    }
+    ssize_t sent = sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent <= 0)
+        return sent;
+    if (message.msg_control)
+        dv_close(&client->passed);
+    else if (client->passed >= 0)
+        client->pass_at -= (size_t)sent;
+    return sent;
+}
+
 void client_flush(struct client *client)
 {
     while (client->out.len && !client->is_dead) {
-        ssize_t sent =
-            send(client->fd, client->out.data, client->out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t sent = send_part(client);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && errno == EAGAIN)

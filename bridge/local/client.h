@@ -17,6 +17,8 @@ struct client {
     struct dv_buf in;
     struct dv_buf out;
     size_t line_end; /* of the line that client_line() lent, 0: none */
+    int passed;      /* a descriptor on its way, -1: none */
+    size_t pass_at;  /* it goes with this byte of `out` */
     unsigned open;   /* commands whose answers are due */
     bool has_input;  /* `in` may have another line */
     bool wants_twin;
@@ -35,6 +37,9 @@ void client_read(struct client *client);
 bool client_line(struct client *client, struct dv_str *ret_line, bool *ret_is_too_long);
 /* Appends a line with its line feed and sends what the socket takes. */
 void client_send(struct client *client, const char *line, size_t len);
+/* The next line that is sent has this descriptor with it, which becomes the client's. Only when
+ * none is on its way. */
+void client_pass(struct client *client, int fd);
 void client_flush(struct client *client);
 /* Ends the connection; its descriptor becomes readable, so that the owner of the client wakes up
  * and frees it. */

@@ -13,33 +13,49 @@ static bool is_blank(struct dv_str text)
     return true;
 }
 
+/* What a client may say. */
+static const struct {
+    enum line_type type;
+    const struct dv_schema *schema;
+} kinds[] = {
+    {LINE_REQUEST, &dv_schema_local_request},
+    {LINE_WATCH, &dv_schema_local_watch},
+    {LINE_ATTACH, &dv_schema_local_attach},
+    {LINE_EXEC, &dv_schema_local_exec},
+};
+
+static void keep_body(struct line *ret, enum line_type type, const void *body)
+{
+    ret->type = type;
+    if (type == LINE_REQUEST)
+        ret->request = body;
+    else if (type == LINE_WATCH)
+        ret->watch = body;
+    else if (type == LINE_ATTACH)
+        ret->attach = body;
+    else
+        ret->exec = body;
+}
+
 static int read_object(const struct dv_json *object,
                        struct dv_arena *arena,
                        struct line *ret,
                        struct dv_error *err)
 {
     const char *kind = dv_json_text(dv_json_get(object, LINE_KIND_KEY));
-    const struct dv_schema *schema = NULL;
     void *body;
-    if (kind && strcmp(kind, dv_schema_local_request.name) == 0)
-        schema = &dv_schema_local_request;
-    else if (kind && strcmp(kind, dv_schema_local_watch.name) == 0)
-        schema = &dv_schema_local_watch;
-    else
-        return dv_error_set(err, DV_ERR_INVALID,
-                            LINE_KIND_KEY ": local_request or local_watch is expected, not '%.64s'",
-                            kind ? kind : "");
-    int r = dv_message_read_json(schema, object, LINE_KIND_KEY, arena, &body, err);
-    if (r < 0)
+    for (size_t i = 0; kind && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (strcmp(kind, kinds[i].schema->name) != 0)
+            continue;
+        int r = dv_message_read_json(kinds[i].schema, object, LINE_KIND_KEY, arena, &body, err);
+        if (r == 0)
+            keep_body(ret, kinds[i].type, body);
         return r;
-    if (schema == &dv_schema_local_request) {
-        ret->type = LINE_REQUEST;
-        ret->request = body;
-    } else {
-        ret->type = LINE_WATCH;
-        ret->watch = body;
     }
-    return 0;
+    return dv_error_set(err, DV_ERR_INVALID,
+                        LINE_KIND_KEY ": local_request, local_watch, local_attach or local_exec "
+                                      "is expected, not '%.64s'",
+                        kind ? kind : "");
 }
 
 int line_read(struct dv_str text, struct dv_arena *arena, struct line *ret, struct dv_error *err)

@@ -15,6 +15,8 @@ enum line_type {
     LINE_BLANK, /* nothing but white space: somebody typed it */
     LINE_REQUEST,
     LINE_WATCH,
+    LINE_ATTACH,
+    LINE_EXEC,
 };
 
 struct line {
@@ -22,6 +24,8 @@ struct line {
     const char *id; /* to be named in an answer, also of a bad line; empty if there is none */
     const struct dv_local_request *request;
     const struct dv_local_watch *watch;
+    const struct dv_local_attach *attach;
+    const struct dv_local_exec *exec;
 };
 
 /* What is in *ret lives in `arena`. On failure only ret->id is set. */

@@ -32,6 +32,7 @@ struct local {
     int spare; /* descriptor for turning somebody away when there are no more */
     gid_t group;
     unsigned clients_max;
+    struct dv_local_streams streams;
     unsigned client_count;
     uint64_t last_client;
     struct client *clients;
@@ -221,6 +222,25 @@ static int take_request(struct local *l,
     return 0;
 }
 
+/* A descriptor for streams, which are served by somebody else from now on. */
+static int
+take_stream(struct local *l, struct client *client, const struct line *line, struct dv_error *err)
+{
+    struct dv_local_stream stream = {.id = (char *)line->id};
+    int fd = -1;
+    if (!l->streams.attach)
+        return dv_error_set(err, DV_ERR_UNSUPPORTED, "this daemon has no streams");
+    if (client->passed >= 0)
+        return dv_error_set(err, DV_ERR_BUSY, "another stream is on its way to this client");
+    int r = line->type == LINE_ATTACH ? l->streams.attach(l->streams.ctx, line->attach, &fd, err)
+                                      : l->streams.exec(l->streams.ctx, line->exec, &fd, err);
+    if (r < 0)
+        return r;
+    client_pass(client, fd);
+    send_message(client, &dv_schema_local_stream, &stream);
+    return 0;
+}
+
 /* Answers what is no command; true if there is an event. */
 static bool take_line(struct local *l,
                       struct client *client,
@@ -236,6 +256,8 @@ static bool take_line(struct local *l,
         r = take_request(l, client, line.request, arena, ret, &err);
     else if (r == 0 && line.type == LINE_WATCH)
         client->wants_twin = line.watch->twin;
+    else if (r == 0 && line.type != LINE_BLANK)
+        r = take_stream(l, client, &line, &err);
     if (r < 0)
         send_error(client, line.id, &err);
     return ret->type != DV_BRIDGE_NOTHING;
@@ -516,6 +538,7 @@ static int open_local(const struct dv_bridge_env *env, struct dv_bridge **ret, s
     l->listener = -1;
     l->spare = open_spare();
     l->clients_max = config->clients_max;
+    l->streams = config->streams;
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     int r = 0;
     if (strlen(config->socket_path) >= sizeof(l->path))

@@ -27,6 +27,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(err.class && err.text[0]);
         return 0;
     }
+    if (line.type == LINE_ATTACH)
+        require(line.attach->container[0] && strcmp(line.attach->id, line.id) == 0);
+    if (line.type == LINE_EXEC)
+        require(line.exec->args.count > 0 && strcmp(line.exec->id, line.id) == 0);
     if (line.type != LINE_REQUEST)
         return 0;
     require(line.request->id[0] && strcmp(line.request->id, line.id) == 0);

@@ -18,6 +18,7 @@ int cli_fake_run(int (*command)(struct cli *cli, int argc, char **argv), char **
     cli_fake.asked = 0;
     cli_fake.usages = 0;
     cli_fake.args[0] = '\0';
+    cli_fake.attached[0] = '\0';
     return command(&cli, count, words);
 }
 
@@ -85,4 +86,12 @@ __attribute__((weak)) int cli_next(struct cli *cli,
     (void)arena;
     (void)ret;
     return dv_error_set(err, DV_ERR_UNAVAILABLE, "the daemon of the test went away");
+}
+
+__attribute__((weak)) int cli_start_attached(struct cli *cli, const char *id, bool uses_input)
+{
+    (void)cli;
+    snprintf(cli_fake.attached, sizeof(cli_fake.attached), "%s%s", id,
+             uses_input ? " with input" : "");
+    return CLI_DONE;
 }

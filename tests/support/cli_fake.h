@@ -16,6 +16,7 @@ extern struct cli_fake {
     char feature[256]; /* of the last question */
     char operation[128];
     char args[65536];
+    char attached[160];    /* the container that was started with a terminal, and how */
     unsigned usages;       /* how often the usage was shown */
     struct dv_error error; /* the last failure */
 } cli_fake;

@@ -18,6 +18,8 @@ struct dv_line_peer {
     int fd;
     struct dv_buf in;
     bool is_over;
+    bool has_passed;
+    int passed;
 };
 
 struct dv_line_peer *dv_line_peer_new(const char *path)
@@ -40,6 +42,8 @@ void dv_line_peer_free(struct dv_line_peer *peer)
     if (!peer)
         return;
     dv_close(&peer->fd);
+    if (peer->has_passed)
+        dv_close(&peer->passed);
     dv_buf_done(&peer->in);
     free(peer);
 }
@@ -73,7 +77,21 @@ static void read_some(struct dv_line_peer *peer)
 {
     char *room;
     cr_assert_eq(dv_buf_reserve(&peer->in, READ_BYTES, &room, NULL), 0);
-    ssize_t got = recv(peer->fd, room, READ_BYTES, MSG_DONTWAIT);
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {room, READ_BYTES};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    ssize_t got = recvmsg(peer->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (got > 0 && CMSG_FIRSTHDR(&message)) {
+        cr_assert_not(peer->has_passed, "two descriptors, of which one was not taken");
+        memcpy(&peer->passed, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(peer->passed));
+        peer->has_passed = true;
+    }
     if (got > 0)
         peer->in.len += (size_t)got;
     else if (got == 0 || errno != EAGAIN)
@@ -98,6 +116,13 @@ struct dv_json *dv_line_peer_take(struct dv_line_peer *peer, int timeout_ms)
     cr_assert(dv_json_is(line, DV_JSON_OBJECT));
     dv_buf_consume(&peer->in, len + 1);
     return line;
+}
+
+int dv_line_peer_passed(struct dv_line_peer *peer)
+{
+    int fd = peer->has_passed ? peer->passed : -1;
+    peer->has_passed = false;
+    return fd;
 }
 
 bool dv_line_peer_is_over(const struct dv_line_peer *peer)

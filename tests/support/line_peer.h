@@ -23,5 +23,9 @@ void dv_line_peer_send(struct dv_line_peer *peer, const char *line);
 void dv_line_peer_half_close(struct dv_line_peer *peer);
 /* The next line within `timeout_ms`, NULL: none. The caller frees it. Every line is an object. */
 struct dv_json *dv_line_peer_take(struct dv_line_peer *peer, int timeout_ms);
+/* The descriptor that came with the lines since the last call, which becomes the caller's; -1:
+ * none.
+ */
+int dv_line_peer_passed(struct dv_line_peer *peer);
 /* The bridge has ended the connection and everything it sent was taken. */
 bool dv_line_peer_is_over(const struct dv_line_peer *peer);

@@ -115,6 +115,76 @@ Test(connection, refusal_keeps_its_class_and_text)
                  -DV_ERR_FAILED);
 }
 
+/* Reads one line, then sends the answer with a descriptor: the reading end of a pipe with "x". */
+static void *pass_once(void *ctx)
+{
+    const char *answer = ctx;
+    int ends[2];
+    char byte = 0;
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.bytes = {0}};
+    struct iovec part = {(char *)answer, strlen(answer)};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    dv_autoclose int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    while (byte != '\n' && read(fd, &byte, 1) == 1)
+        continue;
+    if (pipe(ends) < 0 || write(ends[1], "x", 1) != 1)
+        return NULL;
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(&control.header), &ends[0], sizeof(int));
+    (void)!sendmsg(fd, &message, MSG_NOSIGNAL);
+    close(ends[0]);
+    close(ends[1]);
+    return NULL;
+}
+
+static int
+ask_stream(void *(*daemon)(void *), const char *answer, int *ret_fd, struct dv_error *err)
+{
+    const struct dv_local_attach attach = {.id = (char *)CLI_STREAM_ID, .container = (char *)"c"};
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, daemon, (void *)answer), 0);
+    int r = cli_ask_stream(&cli, &dv_schema_local_attach, &attach, ret_fd, err);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    return r;
+}
+
+Test(connection, a_stream_is_the_descriptor_that_came_with_the_line)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    char byte = 0;
+    int fd = -1;
+    cr_assert_eq(
+        ask_stream(pass_once, "{\"kind\":\"local_stream\",\"id\":\"stream\"}\n", &fd, &err), 0,
+        "%s", err.text);
+    cr_expect_eq(read(fd, &byte, 1), 1);
+    cr_expect_eq(byte, 'x');
+    close(fd);
+}
+
+Test(connection, a_stream_that_is_refused_or_missing_is_an_error)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    int fd = -1;
+    cr_expect_eq(ask_stream(answer_once,
+                            "{\"kind\":\"local_reply\",\"id\":\"stream\",\"status\":500,"
+                            "\"error\":\"no\",\"class\":\"STATE\"}\n",
+                            &fd, &err),
+                 -DV_ERR_STATE);
+    cli_close(&cli);
+    dv_error_clear(&err);
+    cr_expect_eq(
+        ask_stream(answer_once, "{\"kind\":\"local_stream\",\"id\":\"stream\"}\n", &fd, &err),
+        -DV_ERR_PROTOCOL);
+}
+
 /* The daemon says so before it was asked, and goes. */
 Test(connection, who_is_turned_away_learns_why)
 {

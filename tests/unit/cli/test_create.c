@@ -32,6 +32,22 @@ Test(create, run_starts_it)
     cr_expect_str_eq(cli_fake.args, "{\"imageRef\":\"a\",\"start\":true,\"config\":{}}");
 }
 
+Test(create, run_with_a_terminal_starts_it_when_it_is_connected)
+{
+    cli_fake.value = "\"id1\"";
+    cr_assert_eq(cli_fake_run(cli_run, WORDS("-it", "a", "sh")), CLI_DONE);
+    cr_expect_str_eq(cli_fake.args, "{\"imageRef\":\"a\",\"start\":false,\"config\":{\"cmd\":["
+                                    "\"sh\"],\"openStdin\":true,\"tty\":true}}");
+    cr_expect_str_eq(cli_fake.attached, "id1 with input");
+    cr_assert_eq(cli_fake_run(cli_run, WORDS("-t", "a")), CLI_DONE);
+    cr_expect_str_eq(cli_fake.attached, "id1");
+    cr_assert_eq(cli_fake_run(cli_run, WORDS("-dit", "a")), CLI_DONE);
+    cr_expect_str_eq(cli_fake.attached, "");
+    cr_expect(strstr(cli_fake.args, "\"start\":true"));
+    cr_assert_eq(cli_fake_run(cli_create, WORDS("-it", "a")), CLI_DONE);
+    cr_expect_str_eq(cli_fake.attached, "");
+}
+
 Test(create, each_option_is_a_member)
 {
     static const struct {

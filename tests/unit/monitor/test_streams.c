@@ -216,6 +216,8 @@ static int attach(const char *id, bool waits)
     void *body;
     cr_assert_eq(dv_monitor_attach(socket_path, id, waits, &fd, &err), 0, "%s", err.text);
     cr_assert_eq(next_frame(fd, arena, &body), DV_KIND_monitor_welcome);
+    if (waits)
+        cr_assert_eq(next_frame(fd, arena, &body), DV_KIND_done);
     return fd;
 }
 
@@ -223,6 +225,8 @@ static const struct dv_monitor_attached *attached(int fd, struct dv_arena *arena
 {
     void *body = NULL;
     uint16_t kind = next_frame(fd, arena, &body);
+    if (kind == DV_KIND_done) /* the terminal is on its way */
+        kind = next_frame(fd, arena, &body);
     if (kind == DV_KIND_failure)
         cr_assert_fail("%s", ((struct dv_failure *)body)->text);
     cr_assert_eq(kind, DV_KIND_monitor_attached);
@@ -359,6 +363,28 @@ Test(streams, what_does_not_run_has_no_streams)
 {
     dv_autoclose int fd = attach("nobody", false);
     expect_failure(fd, "'nobody' is not running");
+}
+
+Test(streams, one_client_too_many_is_told_so)
+{
+    static int fds[128];
+    DV_AUTO(dv_arena) arena = dv_arena_new(8 << 20);
+    (void)run("f", "read x", false);
+    for (size_t i = 0; i < 128; i++) {
+        fds[i] = attach("f", false);
+        (void)attached(fds[i], arena);
+    }
+    dv_autoclose int fd = attach("f", false);
+    expect_failure(fd, "128 clients");
+    for (size_t i = 0; i < 128; i++)
+        close(fds[i]);
+    for (int64_t until = now_ns() + WAIT_NS;;) {
+        dv_autoclose int again = attach("f", false);
+        void *body;
+        if (next_frame(again, arena, &body) == DV_KIND_monitor_attached)
+            break;
+        cr_assert_lt(now_ns(), until, "no room again");
+    }
 }
 
 Test(streams, who_holds_a_stream_can_do_nothing_else)

@@ -50,6 +50,22 @@ Test(line, watch_says_what_is_wanted)
     cr_expect_not(line.watch->twin);
 }
 
+Test(line, streams_name_a_container_and_what_to_run)
+{
+    struct line line =
+        good("{\"kind\":\"local_attach\",\"id\":\"1\",\"container\":\"c\",\"waits\":true}");
+    cr_assert_eq(line.type, LINE_ATTACH);
+    cr_expect_str_eq(line.attach->container, "c");
+    cr_expect(line.attach->waits);
+    line = good("{\"kind\":\"local_exec\",\"id\":\"2\",\"container\":\"c\",\"args\":[\"ls\"],"
+                "\"tty\":true}");
+    cr_assert_eq(line.type, LINE_EXEC);
+    cr_expect_str_eq(line.id, "2");
+    cr_expect_str_eq(line.exec->args.items[0], "ls");
+    cr_expect(line.exec->tty);
+    cr_expect_not(line.exec->open_stdin);
+}
+
 Test(line, white_space_is_no_message)
 {
     cr_expect_eq(good("").type, LINE_BLANK);
@@ -67,11 +83,11 @@ Test(line, what_is_wrong_is_named_and_the_id_is_kept)
         {"{\"kind\":\"local_request\"", "", "line 1"},
         {"{} {}", "", "line 1"},
         {"\xc3(", "", "line 1"},
-        {"[]", "", "local_request or local_watch"},
-        {"null", "", "local_request or local_watch"},
-        {"{\"id\":\"5\"}", "5", "local_request or local_watch"},
+        {"[]", "", "local_request, local_watch"},
+        {"null", "", "local_request, local_watch"},
+        {"{\"id\":\"5\"}", "5", "local_request, local_watch"},
         {"{\"id\":\"5\",\"kind\":\"local_reply\"}", "5", "'local_reply'"},
-        {"{\"id\":\"5\",\"kind\":7}", "5", "local_request or local_watch"},
+        {"{\"id\":\"5\",\"kind\":7}", "5", "local_request, local_watch"},
         {"{\"id\":\"5\",\"kind\":\"local_request\"}", "5", "feature"},
         {"{\"id\":\"5\",\"kind\":\"local_request\",\"feature\":\"f\"}", "5", "operation"},
         {"{\"id\":\"5\",\"kind\":\"local_request\",\"feature\":\"f\",\"operation\":1}", "5",
