@@ -32,6 +32,7 @@ struct dv_actor_settings {
     int64_t restart_stable_ms;   /* a run this long starts the back-off anew */
     unsigned launches_max;       /* starts by policy at the same time */
     int64_t unpack_timeout_ms;   /* one layer */
+    int64_t pull_rate_max;       /* bytes a second of all pulls together, 0: no limit */
     int64_t image_expiry_ms;     /* unused images are removed after so long; -1: never */
     int64_t repeat_window_ms;    /* how long answers are remembered */
     int64_t checkpoint_ms;       /* records are written beside the journal this often */

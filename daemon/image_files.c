@@ -46,7 +46,14 @@ store_blob(struct dv_image_files *base, const struct dv_blob_store_job *job, str
 static int
 adopt_blob(struct dv_image_files *base, const struct dv_blob_adopt_job *job, struct dv_error *err)
 {
-    return dv_image_store_adopt(((struct files *)base)->store, job->digest, job->file, err);
+    return dv_image_store_adopt(((struct files *)base)->store, job->digest, job->file,
+                                job->is_unverified, err);
+}
+
+static int
+room(struct dv_image_files *base, const struct dv_image_room_job *job, struct dv_error *err)
+{
+    return dv_image_room(((struct files *)base)->store, job, err);
 }
 
 static int unpack(struct dv_image_files *base,
@@ -130,8 +137,8 @@ int daemon_image_files_new(struct dv_image_store *store,
     struct files *files = calloc(1, sizeof(*files));
     if (!files)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a worker");
-    files->base = (struct dv_image_files){lookup, commit,  store_blob, adopt_blob, unpack,    login,
-                                          list,   collect, sweep,      load,       free_files};
+    files->base = (struct dv_image_files){lookup, commit, store_blob, adopt_blob, room, unpack,
+                                          login,  list,   collect,    sweep,      load, free_files};
     files->store = store;
     files->unpacker = (struct dv_image_unpacker){dv_steal(launcher), unpack_timeout_ms};
     files->auth_file = auth_file;

@@ -29,6 +29,10 @@ struct dv_image_files {
     int (*adopt_blob)(struct dv_image_files *files,
                       const struct dv_blob_adopt_job *job,
                       struct dv_error *err);
+    /* FAILED when what is missing of an image will not fit. */
+    int (*room)(struct dv_image_files *files,
+                const struct dv_image_room_job *job,
+                struct dv_error *err);
     int (*unpack)(struct dv_image_files *files,
                   const struct dv_unpack_job *job,
                   struct dv_arena *arena,

@@ -3,7 +3,9 @@
 #include "actors/downloader/downloader.h"
 
 #include "actors/downloader/artifact.h"
+#include "actors/downloader/hosts.h"
 #include "actors/downloader/transfer.h"
+#include "actors/env.h"
 #include "base/log.h"
 
 #include <poll.h>
@@ -11,6 +13,8 @@
 #include <string.h>
 
 #define RETRY_FIRST_MS 500
+#define NS_PER_MS      1000000
+#define REFILL_MS      100
 
 struct state {
     struct dv_cell *cell;
@@ -18,9 +22,18 @@ struct state {
     struct transfer *transfers;
     unsigned count;
     uint64_t timer;
+    struct hosts hosts;
+    unsigned probes;     /* first requests that are under way */
+    uint64_t wake_timer; /* for those that wait for a server */
+    int64_t wake_ns;
+    int64_t rate_max; /* bytes a second of all blobs together, 0: no limit */
+    int64_t budget;   /* bytes that may come now */
+    uint64_t refill_timer;
 };
 
 static void reap(struct state *s);
+static void wake(struct state *s);
+static void hear_probes(struct state *s);
 
 static void unlink_transfer(struct state *s, struct transfer *transfer)
 {
@@ -31,9 +44,18 @@ static void unlink_transfer(struct state *s, struct transfer *transfer)
     s->count--;
 }
 
+static int64_t now_of(const struct state *s)
+{
+    return dv_clock_monotonic_ns(dv_cell_clock(s->cell));
+}
+
 static void drop(struct state *s, struct transfer *transfer)
 {
     dv_timer_cancel(s->cell, transfer->retry_timer);
+    if (transfer->is_probe) {
+        host_forget_probe(transfer->host);
+        s->probes--;
+    }
     curl_multi_remove_handle(s->multi, transfer->easy);
     unlink_transfer(s, transfer);
     transfer_free(transfer);
@@ -44,6 +66,8 @@ static void act(struct state *s, curl_socket_t socket, int events)
     int running;
     curl_multi_socket_action(s->multi, socket, events, &running);
     reap(s);
+    if (s->probes)
+        hear_probes(s);
 }
 
 static void on_ready(struct dv_cell *cell, int fd, short events, void *ctx)
@@ -105,6 +129,41 @@ static void on_retry(struct dv_cell *cell, void *ctx)
     curl_multi_add_handle(s->multi, transfer->easy);
 }
 
+/* -- the rate of all blobs together --------------------------------------------------------- */
+
+static void on_refill(struct dv_cell *cell, void *ctx)
+{
+    (void)ctx;
+    struct state *s = dv_cell_state(cell);
+    bool is_needed = false;
+    int64_t room = s->rate_max; /* saved up for a second at most */
+    s->refill_timer = 0;
+    s->budget += s->rate_max * REFILL_MS / 1000;
+    if (s->budget > room)
+        s->budget = room;
+    for (struct transfer *t = s->transfers; t && !is_needed; t = t->next)
+        is_needed = t->budget != NULL;
+    if (!is_needed)
+        return;
+    s->refill_timer = dv_timer_set(cell, REFILL_MS, on_refill, NULL);
+    for (struct transfer *t = s->transfers; t && s->budget > 0; t = t->next) {
+        if (!t->is_paused)
+            continue;
+        t->is_paused = false;
+        curl_easy_pause(t->easy, CURLPAUSE_CONT); /* hands over what it holds, at once */
+    }
+}
+
+/* curl's own limit lets bursts through that are larger than many layers. */
+static void limit_rate(struct state *s, struct transfer *transfer)
+{
+    if (!s->rate_max || !transfer->command->file)
+        return;
+    transfer->budget = &s->budget;
+    if (!s->refill_timer)
+        s->refill_timer = dv_timer_set(s->cell, REFILL_MS, on_refill, NULL);
+}
+
 static void answer_all(struct state *s,
                        struct transfer *transfer,
                        const struct dv_download_result *result,
@@ -131,9 +190,8 @@ static void answer_artifact(struct state *s, struct transfer *transfer, CURLcode
     transfer_free(transfer);
 }
 
-static void end(struct state *s, struct transfer *transfer, CURLcode code)
+static void end_try(struct state *s, struct transfer *transfer, CURLcode code)
 {
-    curl_multi_remove_handle(s->multi, transfer->easy);
     int64_t wait_ms = (int64_t)RETRY_FIRST_MS << transfer->tries;
     if (transfer->artifact) /* many gateways may have been cut off by one server */
         wait_ms += (int64_t)(dv_cell_random(s->cell) % (uint64_t)(wait_ms / 2));
@@ -159,6 +217,144 @@ static void end(struct state *s, struct transfer *transfer, CURLcode code)
     transfer_free(transfer);
 }
 
+/* -- servers -------------------------------------------------------------------------------- */
+
+static void fail(struct state *s, struct transfer *transfer, const struct dv_error *error)
+{
+    answer_all(s, transfer, NULL, error);
+    unlink_transfer(s, transfer);
+    transfer_free(transfer);
+}
+
+/* Sends it, lets it wait or fails it, as its server is. */
+static void start(struct state *s, struct transfer *transfer)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    enum host_verdict verdict =
+        transfer->host ? host_ask(transfer->host, now_of(s), &err) : HOST_GO;
+    if (verdict == HOST_FAIL) {
+        fail(s, transfer, &err);
+        return;
+    }
+    transfer->is_waiting = verdict == HOST_WAIT;
+    if (transfer->is_waiting) {
+        wake(s);
+        return;
+    }
+    transfer->is_probe = transfer->host && transfer->host->state == HOST_PROBED;
+    s->probes += transfer->is_probe;
+    if (transfer->tries)
+        transfer_rewind(transfer);
+    limit_rate(s, transfer);
+    curl_multi_add_handle(s->multi, transfer->easy);
+}
+
+/* A server that begins to send something useful is a good one: the others need not wait for the
+ * end of what may be a large layer. */
+static void hear_probes(struct state *s)
+{
+    bool is_heard = false;
+    for (struct transfer *t = s->transfers; t; t = t->next) {
+        if (!t->is_probe || !t->is_heard)
+            continue;
+        curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
+        if (t->status < 200 || t->status == 429 || t->status >= 500)
+            continue;
+        t->is_probe = false;
+        s->probes--;
+        host_answered(t->host);
+        is_heard = true;
+    }
+    if (is_heard)
+        wake(s);
+}
+
+static void on_wake(struct dv_cell *cell, void *ctx)
+{
+    (void)ctx;
+    struct state *s = dv_cell_state(cell);
+    s->wake_timer = 0;
+    wake(s);
+}
+
+/* Starts those whose server may be asked, and sleeps until the next may. */
+static void wake(struct state *s)
+{
+    static const int64_t never = INT64_MAX;
+    int64_t now = now_of(s), next_ns = never;
+    struct transfer *next;
+    for (struct transfer *t = s->transfers; t; t = next) {
+        next = t->next;
+        if (!t->is_waiting || t->host->state == HOST_PROBED)
+            continue;
+        if (t->host->state == HOST_PAUSED && t->host->until_ns > now) {
+            next_ns = t->host->until_ns < next_ns ? t->host->until_ns : next_ns;
+            continue;
+        }
+        start(s, t);
+        wake(s); /* the list may be another now */
+        return;
+    }
+    dv_timer_cancel(s->cell, s->wake_timer);
+    s->wake_timer = next_ns == never
+                        ? 0
+                        : dv_timer_set(s->cell, (next_ns - now) / NS_PER_MS + 1, on_wake, NULL);
+}
+
+/* All that wait for a server that cannot be reached fail with the words of the one that tried. */
+static void fail_waiting(struct state *s, const struct host *host, const struct dv_error *error)
+{
+    struct transfer *next;
+    for (struct transfer *t = s->transfers; t; t = next) {
+        next = t->next;
+        if (t->is_waiting && t->host == host)
+            fail(s, t, error);
+    }
+}
+
+/* True when the transfer waits for its server now. */
+static bool judge_host(struct state *s, struct transfer *transfer, CURLcode code)
+{
+    struct host *host = transfer->host;
+    s->probes -= transfer->is_probe;
+    transfer->is_probe = false;
+    if (!host || transfer->artifact)
+        return false;
+    if (transfer_is_unreachable(transfer, code)) {
+        struct dv_error why = DV_ERROR_INIT;
+        struct dv_download_result none;
+        (void)!transfer_finish(transfer, code, &none, &why);
+        host_unreachable(host, &why, now_of(s));
+        fail_waiting(s, host, &why);
+        return false;
+    }
+    if (!transfer_is_put_off(transfer, code)) {
+        host_answered(host);
+        return false;
+    }
+    int64_t wall_s = dv_clock_wall_ns(dv_cell_clock(s->cell)) / 1000000000LL;
+    int64_t wanted_ms = host_retry_after_ms(transfer_header(transfer, "retry-after"), wall_s);
+    if (wanted_ms > HOST_PAUSE_MAX_S * 1000LL) {
+        host_answered(host);
+        return false;
+    }
+    int64_t wait_ms = host_busy(host, wanted_ms, dv_cell_random(s->cell), now_of(s));
+    dv_log(DV_LOG_INFO, "downloader: %s: status %ld, asked again in %lld ms",
+           transfer->command->job, transfer->status, (long long)wait_ms);
+    transfer->tries++;
+    transfer->is_waiting = true;
+    return true;
+}
+
+static void end(struct state *s, struct transfer *transfer, CURLcode code)
+{
+    curl_multi_remove_handle(s->multi, transfer->easy);
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &transfer->status);
+    bool is_put_off = judge_host(s, transfer, code);
+    if (!is_put_off)
+        end_try(s, transfer, code);
+    wake(s);
+}
 static void reap(struct state *s)
 {
     int left;
@@ -207,10 +403,12 @@ static int on_download(struct dv_cell *cell,
     if (r < 0)
         return r;
     transfer->request = dv_steal(request);
+    transfer->cell = cell;
+    transfer->host = hosts_of(&s->hosts, transfer->command->url, now_of(s));
     transfer->next = s->transfers;
     s->transfers = transfer;
     s->count++;
-    curl_multi_add_handle(s->multi, transfer->easy);
+    start(s, transfer);
     return 0;
 }
 
@@ -255,6 +453,7 @@ on_cancel(struct dv_cell *cell, const void *body, struct dv_request **request, s
         answer_all(s, transfer, NULL, &gone);
         drop(s, transfer);
     }
+    wake(s);
     return 0;
 }
 
@@ -268,7 +467,9 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
 {
     (void)start;
     struct state *s = dv_cell_state(cell);
+    const struct dv_actor_env *env = dv_cell_env(cell);
     s->cell = cell;
+    s->rate_max = env->settings->pull_rate_max;
     s->multi = curl_multi_init();
     if (!s->multi)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for downloads");
@@ -286,6 +487,7 @@ static void stop_cell(struct dv_cell *cell)
         drop(s, s->transfers);
     if (s->multi)
         curl_multi_cleanup(s->multi);
+    hosts_done(&s->hosts);
 }
 
 const struct dv_cell_type dv_downloader_cell = {

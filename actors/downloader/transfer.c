@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ARENA_MAX         (4U << 20)
@@ -17,10 +19,15 @@
 #define REDIRECTS_MAX     10L
 #define CONNECT_TIMEOUT_S 30L
 #define RECEIVE_BYTES     (256L << 10)
+#define PROGRESS_NS       1000000000LL
+#define PROGRESS_LEAST    65536 /* bytes that make a try count as one that went well */
+#define SLOWEST_RATE      64L   /* bytes a second, over the time of a stall */
+#define DOCUMENT_STALLS   2     /* a document must be here within so many of these times */
 
 /* Ends the transfer from a callback of curl. */
 static size_t give_up(struct transfer *t, enum dv_error_class class, const char *text)
 {
+    t->is_kept = false;
     if (t->error.class == DV_ERR_NONE)
         dv_error_set(&t->error, class, "%s: %s", t->command->job, text);
     return 0;
@@ -33,17 +40,40 @@ static bool is_success(long status)
     return status >= 200 && status <= 299;
 }
 
-/* A server that ignores the range sends everything again. */
-static bool begin_anew(struct transfer *t, long status)
+const char *transfer_header(const struct transfer *t, const char *name)
 {
-    if (t->asked_from == 0 || status == 206)
-        return true;
+    for (size_t i = 0; i < t->header_count; i++)
+        if (strcasecmp(t->headers[i].name, name) == 0)
+            return t->headers[i].value;
+    return NULL;
+}
+
+/* Whether what comes is the rest that was asked for. */
+static bool is_rest(const struct transfer *t)
+{
+    long long first = -1;
+    const char *range = transfer_header(t, "content-range");
+    return range && sscanf(range, "bytes %lld-", &first) == 1 && first == t->asked_from;
+}
+
+/* From the first byte. */
+static bool empty_file(struct transfer *t)
+{
     if (ftruncate(t->fd, 0) < 0 || lseek(t->fd, 0, SEEK_SET) < 0)
         return false;
     t->stored = 0;
+    t->is_resumed = false;
     dv_digest_sum_free(t->sum);
     t->sum = NULL;
     return !t->command->digest || dv_digest_sum_new(t->command->digest, &t->sum, &t->error) == 0;
+}
+
+/* A server that ignores the range sends everything again. */
+static bool begin_anew(struct transfer *t, long status)
+{
+    if (status == 206)
+        return is_rest(t);
+    return t->asked_from == 0 || empty_file(t);
 }
 
 static bool judge(struct transfer *t)
@@ -55,13 +85,27 @@ static bool judge(struct transfer *t)
     return !t->is_to_file || begin_anew(t, status);
 }
 
+static void tell_progress(struct transfer *t)
+{
+    if (!t->cell || !t->request || !t->command->digest)
+        return;
+    int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(t->cell));
+    if (now_ns - t->told_ns < PROGRESS_NS)
+        return;
+    t->told_ns = now_ns;
+    struct dv_download_progress progress = {.digest = t->command->digest, .bytes = t->stored};
+    dv_post(t->cell, dv_request_reply_to(t->request), DV_KIND_download_progress, &progress);
+}
+
 static bool store(struct transfer *t, const char *bytes, size_t len)
 {
+    tell_progress(t);
     while (len) {
         ssize_t wrote = write(t->fd, bytes, len);
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote < 0) {
+            t->is_kept = false; /* a full disk wants the room back */
             if (t->error.class == DV_ERR_NONE)
                 dv_error_sys(&t->error, DV_ERR_IO, errno, "write '%s'", t->command->file);
             return false;
@@ -82,8 +126,16 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
     if (t->artifact)
         return artifact_body(t, bytes, len);
     if (!t->is_judged && !judge(t))
-        return give_up(t, DV_ERR_IO, "cannot begin the file anew");
+        return give_up(t, DV_ERR_IO,
+                       "the server sends another part than asked for, or the file "
+                       "cannot be begun anew");
+    if (t->is_to_file && t->budget && *t->budget <= 0) {
+        t->is_paused = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
     if (t->is_to_file) {
+        if (t->budget)
+            *t->budget -= (int64_t)len;
         int64_t limit = t->command->size ? t->command->size : t->command->max_bytes;
         if ((int64_t)len > limit - t->stored)
             return give_up(t, DV_ERR_CORRUPT, "more bytes come than were promised");
@@ -115,6 +167,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
     if (dv_str_starts_with(line, "HTTP/")) {
         t->header_count = 0; /* those before were of an earlier response in a chain of redirects */
         t->is_judged = false;
+        t->is_heard = true;
         return size * count;
     }
     struct dv_str name;
@@ -193,9 +246,12 @@ static void set_options(struct transfer *t)
     curl_easy_setopt(t->easy, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(t->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (c->stall_ms) {
-        curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_LIMIT, c->file ? SLOWEST_RATE : 1L);
         curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_TIME, (long)((c->stall_ms + 999) / 1000));
     }
+    /* One that drips must not hold a pull for ever. */
+    if (c->stall_ms && !c->file)
+        curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)(c->stall_ms * DOCUMENT_STALLS));
     if (c->is_unverified) {
         curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(t->easy, CURLOPT_SSL_VERIFYHOST, 0L);
@@ -209,17 +265,51 @@ static void set_options(struct transfer *t)
         curl_easy_setopt(t->easy, CURLOPT_CAINFO, c->root_ca);
 }
 
-/* Two pulls of one layer from different hosts name one file; neither may wait for the other. */
-static int open_file(struct transfer *t, struct dv_error *err)
+/* Not as a resume of curl's, which fails when the server sends everything again. */
+static void set_range(struct transfer *t)
+{
+    char range[32];
+    t->asked_from = t->tried_from = t->stored;
+    snprintf(range, sizeof(range), "%lld-", (long long)t->asked_from);
+    curl_easy_setopt(t->easy, CURLOPT_RANGE, t->asked_from ? range : NULL);
+}
+
+/* The one that others may go on with has the name <file>.part and a lock. */
+static int open_aside(struct transfer *t, struct dv_error *err)
 {
     static uint64_t serial; /* of the one thread that downloads */
-    int used = snprintf(t->aside, sizeof(t->aside), "%s.%llu", t->command->file,
-                        (unsigned long long)++serial);
-    if (used < 0 || (size_t)used >= sizeof(t->aside))
+    int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+    int used = snprintf(t->aside, sizeof(t->aside), "%s.part", t->command->file);
+    if (used < 0 || (size_t)used + 24 >= sizeof(t->aside))
         return dv_error_set(err, DV_ERR_LIMIT, "'%s' is too long", t->command->file);
-    t->fd = open(t->aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (t->fd < 0)
-        return dv_error_sys(err, DV_ERR_IO, errno, "create '%s'", t->aside);
+    t->fd = open(t->aside, flags, 0600);
+    if (t->fd >= 0 && t->command->digest && flock(t->fd, LOCK_EX | LOCK_NB) == 0) {
+        t->is_kept = true;
+        return 0;
+    }
+    /* Two pulls of one layer from different hosts name one file; neither may wait for the other. */
+    dv_close(&t->fd);
+    snprintf(t->aside, sizeof(t->aside), "%s.%llu", t->command->file, (unsigned long long)++serial);
+    t->fd = open(t->aside, flags | O_TRUNC, 0600);
+    return t->fd < 0 ? dv_error_sys(err, DV_ERR_IO, errno, "create '%s'", t->aside) : 0;
+}
+
+static int open_file(struct transfer *t, struct dv_error *err)
+{
+    struct stat info;
+    int r = open_aside(t, err);
+    if (r < 0)
+        return r;
+    if (fstat(t->fd, &info) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "'%s'", t->aside);
+    if (t->is_kept && info.st_size > 0 && info.st_size < t->command->size &&
+        lseek(t->fd, 0, SEEK_END) == info.st_size) {
+        t->stored = info.st_size;
+        t->is_resumed = true;
+        return 0;
+    }
+    if (ftruncate(t->fd, 0) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "'%s'", t->aside);
     return t->command->digest ? dv_digest_sum_new(t->command->digest, &t->sum, err) : 0;
 }
 
@@ -246,6 +336,8 @@ int transfer_new(const struct dv_download_cmd *command, struct transfer **ret, s
         return r;
     }
     set_options(t);
+    if (t->command->file)
+        set_range(t);
     *ret = t;
     return 0;
 }
@@ -257,7 +349,7 @@ void transfer_free(struct transfer *t)
     curl_easy_cleanup(t->easy);
     curl_slist_free_all(t->request_headers);
     dv_digest_sum_free(t->sum);
-    if (t->fd >= 0)
+    if (t->fd >= 0 && !(t->is_kept && t->stored > 0))
         (void)unlink(t->aside); /* gone already when it has become the file */
     dv_close(&t->fd);
     dv_buf_done(&t->body);
@@ -271,16 +363,50 @@ void transfer_rewind(struct transfer *t)
     t->is_judged = false;
     dv_buf_clear(&t->body);
     t->error = DV_ERROR_INIT;
-    t->asked_from = t->stored;
-    curl_easy_setopt(t->easy, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)t->asked_from);
+    t->is_heard = false;
+    t->is_paused = false;
+    if (t->command->file)
+        set_range(t);
 }
 
 /* -- the end -------------------------------------------------------------------------------- */
 
-bool transfer_may_retry(const struct transfer *t, CURLcode code)
+bool transfer_is_unreachable(const struct transfer *t, CURLcode code)
 {
+    if (t->is_heard || t->error.class != DV_ERR_NONE)
+        return false;
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool transfer_is_put_off(const struct transfer *t, CURLcode code)
+{
+    return code == CURLE_OK && t->tries < TRANSFER_TRIES_MAX &&
+           (t->status == 429 || t->status == 500 || t->status == 502 || t->status == 503 ||
+            t->status == 504);
+}
+
+bool transfer_may_retry(struct transfer *t, CURLcode code)
+{
+    /* A link that breaks every minute brings a large layer in many tries. */
+    if (t->stored - t->tried_from >= PROGRESS_LEAST)
+        t->tries = 0;
     if (t->error.class != DV_ERR_NONE || t->tries >= TRANSFER_TRIES_MAX)
         return false;
+    if (code == CURLE_OK && t->status == 416 && t->asked_from > 0)
+        return empty_file(t); /* what an earlier transfer left is not of this blob */
     switch (code) {
     case CURLE_COULDNT_CONNECT:
     case CURLE_PARTIAL_FILE:
@@ -291,6 +417,8 @@ bool transfer_may_retry(const struct transfer *t, CURLcode code)
     case CURLE_HTTP2_STREAM:
         /* A connection that never worked is the asker's to judge: it may try another way. */
         return t->stored > 0;
+    case CURLE_OPERATION_TIMEDOUT:
+        return t->stored > t->tried_from; /* some connections die without a word */
     default:
         return false;
     }
@@ -298,6 +426,7 @@ bool transfer_may_retry(const struct transfer *t, CURLcode code)
 
 static int check_file(struct transfer *t, struct dv_error *err)
 {
+    t->is_kept = false;
     if (t->command->size && t->stored != t->command->size)
         return dv_error_set(err, DV_ERR_CORRUPT, "%s: %lld bytes came, %lld were promised",
                             t->command->job, (long long)t->stored, (long long)t->command->size);
@@ -335,6 +464,7 @@ int transfer_finish(struct transfer *t,
         .headers = {t->headers, t->header_count},
         .body = {(uint8_t *)t->body.data, t->body.len},
         .bytes = is_file ? t->stored : 0,
+        .is_unverified = is_file && t->is_resumed,
         .url = url && dv_str_is_utf8(dv_str_of(url)) ? url : NULL,
     };
     return 0;

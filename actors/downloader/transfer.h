@@ -32,21 +32,32 @@ struct transfer {
     struct dv_buf body;   /* without a file, or when the status is not 2xx */
     int fd;               /* of `aside`, -1: none */
     char aside[PATH_MAX]; /* written to, becomes the file when it is whole and right */
+    bool is_kept;         /* what came so far is of use to a later transfer */
+    bool is_resumed;      /* an earlier one began the file: the sum does not cover it */
     struct dv_digest_sum *sum;
     int64_t stored;     /* bytes in the file */
     int64_t asked_from; /* offset of the current request */
     bool is_judged;     /* the status of the final response was looked at */
     bool is_to_file;
+    struct host *host; /* NULL: nothing is remembered about the server */
+    int64_t *budget;   /* bytes that may come now, shared by all; NULL: no limit */
+    bool is_paused;    /* until there is some again */
+    bool is_probe;
+    bool is_waiting; /* for the server's host; not with curl */
+    bool is_heard;   /* the server has answered something */
+    long status;     /* of the last response */
     unsigned tries;
     uint64_t retry_timer;
     struct dv_error error; /* set by a callback: why it ended the transfer */
     char curl_text[CURL_ERROR_SIZE];
 
+    struct dv_cell *cell;
+    int64_t told_ns;    /* when progress was told */
+    int64_t tried_from; /* bytes in the file when the try began */
+
     /* artifact.c; NULL: a blob, and what follows is unused. */
     const struct dv_artifact_cmd *artifact;
-    struct dv_cell *cell;
     int64_t deadline_ns; /* of all tries together */
-    int64_t told_ns;     /* when progress was told */
     char etag[256];      /* of what is in the body */
     char sha256[DV_DIGEST_SIZE];
 };
@@ -66,4 +77,9 @@ __attribute__((warn_unused_result)) int transfer_finish(struct transfer *transfe
                                                         struct dv_download_result *ret,
                                                         struct dv_error *err);
 /* Whether this failure may go away by trying again. */
-bool transfer_may_retry(const struct transfer *transfer, CURLcode code);
+bool transfer_may_retry(struct transfer *transfer, CURLcode code);
+/* Whether the server could not be reached, or asks to be left alone. */
+bool transfer_is_unreachable(const struct transfer *transfer, CURLcode code);
+bool transfer_is_put_off(const struct transfer *transfer, CURLcode code);
+/* Value of a header of the last response; NULL without it. */
+const char *transfer_header(const struct transfer *transfer, const char *name);

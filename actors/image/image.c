@@ -321,10 +321,15 @@ on_load(struct dv_cell *cell, const void *body, struct dv_request **request, str
 /* -- life ----------------------------------------------------------------------------------- */
 
 static const struct dv_handler handlers[] = {
-    {DV_KIND_image_ensure_cmd, on_ensure}, {DV_KIND_image_released, on_released},
-    {DV_KIND_image_pull_cmd, on_pull},     {DV_KIND_image_pulls_query, on_pulls},
-    {DV_KIND_image_list_query, on_list},   {DV_KIND_image_remove_cmd, on_remove},
-    {DV_KIND_image_prune_cmd, on_prune},   {DV_KIND_image_load_cmd, on_load},
+    {DV_KIND_image_ensure_cmd, on_ensure},
+    {DV_KIND_image_released, on_released},
+    {DV_KIND_image_pull_cmd, on_pull},
+    {DV_KIND_image_pulls_query, on_pulls},
+    {DV_KIND_image_list_query, on_list},
+    {DV_KIND_image_remove_cmd, on_remove},
+    {DV_KIND_image_prune_cmd, on_prune},
+    {DV_KIND_image_load_cmd, on_load},
+    {DV_KIND_download_progress, pull_on_progress},
 };
 
 static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *err)

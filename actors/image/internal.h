@@ -87,6 +87,9 @@ void pull_resume_all(struct state *s);
 const char *pull_phase(const struct pull *pull);
 void pull_bytes(const struct pull *pull, int64_t *ret_done, int64_t *ret_total);
 
+/* download_progress */
+dv_handler_fn pull_on_progress;
+
 /* keeping.c */
 /* The chore is taken. */
 void keep_add(struct state *s, struct chore *chore);

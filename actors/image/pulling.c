@@ -13,7 +13,9 @@
 struct step {
     struct pull *pull;
     unsigned number;
-    char *job; /* of a download, to cancel it */
+    char *job;                   /* of a download, to cancel it */
+    char digest[DV_DIGEST_SIZE]; /* of a blob that comes */
+    int64_t bytes;               /* that came by now */
     struct step *next;
 };
 
@@ -85,10 +87,37 @@ static void fail(struct pull *pull, const struct dv_error *error)
         finish(pull, NULL, error);
 }
 
+static void tell_progress(struct pull *pull, const char *phase);
+
 void pull_bytes(const struct pull *pull, int64_t *ret_done, int64_t *ret_total)
 {
-    if (pull->machine)
-        dv_pull_progress(pull->machine, ret_done, ret_total);
+    if (!pull->machine)
+        return;
+    dv_pull_progress(pull->machine, ret_done, ret_total);
+    for (const struct step *step = pull->state->downloads; step; step = step->next)
+        if (step->pull == pull)
+            *ret_done += step->bytes;
+    if (*ret_done > *ret_total)
+        *ret_done = *ret_total;
+}
+
+int pull_on_progress(struct dv_cell *cell,
+                     const void *body,
+                     struct dv_request **request,
+                     struct dv_error *err)
+{
+    (void)request;
+    (void)err;
+    struct state *s = dv_cell_state(cell);
+    const struct dv_download_progress *progress = body;
+    for (struct step *step = s->downloads; step; step = step->next) {
+        if (strcmp(step->digest, progress->digest) != 0)
+            continue;
+        step->bytes = progress->bytes;
+        if (!step->pull->is_over)
+            tell_progress(step->pull, pull_phase(step->pull));
+    }
+    return 0;
 }
 
 const char *pull_phase(const struct pull *pull)
@@ -250,6 +279,9 @@ static int start_step(struct pull *pull, const struct dv_pull_step *todo, struct
     step->pull = pull;
     step->number = todo->number;
     if (is_download) {
+        const struct dv_download_cmd *command = todo->body;
+        if (command->file && command->digest)
+            snprintf(step->digest, sizeof(step->digest), "%s", command->digest);
         step->next = s->downloads;
         s->downloads = step;
     }

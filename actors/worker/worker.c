@@ -38,6 +38,7 @@ DONE_JOB(runtime_release_job, runtime, s->runtime->ops->release)
 DONE_JOB(runtime_remove_job, runtime, s->runtime->ops->remove)
 DONE_JOB(blob_store_job, images, s->images->store_blob)
 DONE_JOB(blob_adopt_job, images, s->images->adopt_blob)
+DONE_JOB(image_room_job, images, s->images->room)
 DONE_JOB(image_sweep_job, images, s->images->sweep)
 #undef DONE_JOB
 

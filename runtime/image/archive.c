@@ -203,7 +203,7 @@ int dv_archive_import(struct dv_archive *archive,
     if (r == 0)
         r = copy(from, to, sum, err);
     if (r == 0)
-        r = dv_image_store_adopt(store, digest, path, err);
+        r = dv_image_store_adopt(store, digest, path, false, err);
     if (r < 0) {
         (void)unlink(path);
         return err ? dv_error_prefix(err, "'%.256s': ", name) : r;

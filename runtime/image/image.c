@@ -4,6 +4,9 @@
 #include "runtime/image/layers.h"
 #include "runtime/image/reference.h"
 
+#include <errno.h>
+#include <sys/statvfs.h>
+
 int dv_image_config_load(struct dv_image_store *store,
                          const char *image_id,
                          struct dv_arena *arena,
@@ -24,6 +27,28 @@ int dv_image_store_blob(struct dv_image_store *store,
     return job->content.len
                ? dv_image_store_put(store, job->digest, job->content.data, job->content.len, err)
                : dv_image_store_has(store, job->digest, job->size, err);
+}
+
+int dv_image_room(struct dv_image_store *store,
+                  const struct dv_image_room_job *job,
+                  struct dv_error *err)
+{
+    const char *dir = dv_image_store_ingest_dir(store);
+    struct statvfs info;
+    uint64_t missing = 0;
+    for (size_t i = 0; i < job->layers.count; i++)
+        if (dv_image_store_has(store, job->layers.items[i].digest, 0, NULL) < 0)
+            missing += (uint64_t)job->layers.items[i].size;
+    if (statvfs(dir, &info) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "'%s'", dir);
+    uint64_t free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
+    if (missing == 0 || missing < free_bytes / 2)
+        return 0;
+    return dv_error_set(err, DV_ERR_FAILED,
+                        "no room: %llu MB of layers are missing and need at least twice that, "
+                        "'%s' has %llu MB free; davit prune -a removes unused images",
+                        (unsigned long long)(missing / 1000000), dir,
+                        (unsigned long long)(free_bytes / 1000000));
 }
 
 static int unpack_missing(struct dv_image_store *store,

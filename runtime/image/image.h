@@ -43,6 +43,12 @@ __attribute__((warn_unused_result)) int dv_image_store_blob(struct dv_image_stor
                                                             const struct dv_blob_store_job *job,
                                                             struct dv_error *err);
 
+/* image_room_job: FAILED when the file system has certainly no room for the layers that are not
+ * stored: as they come, and unpacked at least as much again. */
+__attribute__((warn_unused_result)) int dv_image_room(struct dv_image_store *store,
+                                                      const struct dv_image_room_job *job,
+                                                      struct dv_error *err);
+
 /* The configuration with that digest (image_ready.image_id). */
 __attribute__((warn_unused_result)) int dv_image_config_load(struct dv_image_store *store,
                                                              const char *image_id,

@@ -7,6 +7,7 @@
  *
  *   document, configuration   GET -> STORE -> DONE
  *   layer                     ASK -> DONE, or ASK -> GET -> ADOPT -> DONE
+ *   room                      IDLE -> ASK -> DONE, before the first layer
  *   token                     IDLE -> GET -> IDLE, again when it has expired
  *
  * A 401 puts a task back to GET, waiting for the token if one is being fetched.
@@ -18,10 +19,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum task_kind { TASK_DOCUMENT, TASK_CONFIG, TASK_TOKEN, TASK_LAYER };
+enum task_kind { TASK_DOCUMENT, TASK_CONFIG, TASK_TOKEN, TASK_ROOM, TASK_LAYER };
 enum stage { STAGE_IDLE, STAGE_ASK, STAGE_GET, STAGE_STORE, STAGE_ADOPT, STAGE_DONE };
 
-#define FIXED_TASKS 3 /* the first three kinds, at the index of their kind */
+#define FIXED_TASKS 4 /* the first kinds, at the index of their kind */
 #define TASKS_MAX   (FIXED_TASKS + DV_LAYERS_MAX)
 
 struct task {
@@ -29,6 +30,8 @@ struct task {
     enum stage stage;
     bool is_sent;
     bool waits_for_token;
+    bool is_unverified;        /* a layer that goes on an earlier download: adopting it compares */
+    bool is_fresh;             /* it did not compare: this is the second try, from the first byte */
     unsigned number;           /* of the step that is under way */
     unsigned login;            /* which login the request carried */
     unsigned login_tries;      /* 401 answers to it */
@@ -39,6 +42,7 @@ struct task {
         struct dv_download_cmd download;
         struct dv_blob_store_job store;
         struct dv_blob_adopt_job adopt;
+        struct dv_image_room_job room;
     } body;
 };
 

@@ -41,7 +41,7 @@ int dv_pull_no_memory(struct dv_pull *pull, struct dv_error *err)
 const char *
 dv_pull_object(const struct dv_pull *pull, const struct task *task, char text[DV_PULL_OBJECT_SIZE])
 {
-    static const char *const names[] = {"manifest", "configuration", "token", "layer"};
+    static const char *const names[] = {"manifest", "configuration", "token", "room", "layer"};
     const char *id = task->what.digest          ? task->what.digest
                      : task->kind == TASK_TOKEN ? "for it"
                                                 : dv_reference_object(&pull->reference);
@@ -181,6 +181,7 @@ static int fill_get(struct dv_pull *pull, struct task *task, struct dv_error *er
         cmd->file = ingest_path(pull, task->what.digest);
         return cmd->file ? fill_blob(pull, task, err) : dv_pull_no_memory(pull, err);
     case TASK_DOCUMENT:
+    case TASK_ROOM:
         break;
     }
     task->accept = (struct dv_http_header){.name = (char *)(uintptr_t) "Accept",
@@ -194,6 +195,22 @@ static int fill_get(struct dv_pull *pull, struct task *task, struct dv_error *er
         task->what.digest ? task->what.digest : dv_reference_object(&pull->reference), err);
 }
 
+/* All layers: the worker knows which of them are stored. */
+static int fill_room(struct dv_pull *pull, struct task *task, struct dv_error *err)
+{
+    size_t count = pull->task_count - FIXED_TASKS;
+    struct dv_image_blob *blobs = dv_arena_array(pull->arena, count + 1, sizeof(*blobs));
+    if (!blobs)
+        return dv_pull_no_memory(pull, err);
+    for (size_t i = 0; i < count; i++) {
+        const struct dv_descriptor *layer = &pull->tasks[FIXED_TASKS + i].what;
+        blobs[i] = (struct dv_image_blob){.digest = layer->digest, .size = layer->size};
+    }
+    task->body.room =
+        (struct dv_image_room_job){.ref = pull->reference.text, .layers = {blobs, count}};
+    return 0;
+}
+
 static int
 fill_step(struct dv_pull *pull, struct task *task, struct dv_pull_step *ret, struct dv_error *err)
 {
@@ -205,8 +222,12 @@ fill_step(struct dv_pull *pull, struct task *task, struct dv_pull_step *ret, str
     } else if (task->stage == STAGE_ADOPT) {
         kind = DV_KIND_blob_adopt_job;
         task->body.adopt = (struct dv_blob_adopt_job){.digest = task->what.digest,
-                                                      .file = ingest_path(pull, task->what.digest)};
+                                                      .file = ingest_path(pull, task->what.digest),
+                                                      .is_unverified = task->is_unverified};
         r = task->body.adopt.file ? 0 : dv_pull_no_memory(pull, err);
+    } else if (task->kind == TASK_ROOM) {
+        kind = DV_KIND_image_room_job;
+        r = fill_room(pull, task, err);
     } else {
         task->body.store = (struct dv_blob_store_job){
             .digest = task->what.digest, .content = task->content, .size = task->what.size};
@@ -237,7 +258,10 @@ int dv_pull_next(struct dv_pull *pull, struct dv_pull_step *ret, struct dv_error
         if (task->is_sent || task->waits_for_token || task->stage == STAGE_IDLE ||
             task->stage == STAGE_DONE)
             continue;
-        if (task->stage == STAGE_ASK && started >= pull->downloads_max)
+        bool is_layer = task->kind == TASK_LAYER;
+        if (is_layer && pull->tasks[TASK_ROOM].stage != STAGE_DONE)
+            continue;
+        if (is_layer && task->stage == STAGE_ASK && started >= pull->downloads_max)
             continue;
         return fill_step(pull, task, ret, err);
     }
@@ -314,6 +338,7 @@ static int take_manifest(struct dv_pull *pull,
     struct task *config = &pull->tasks[TASK_CONFIG];
     config->what = document->config;
     config->stage = STAGE_GET;
+    pull->tasks[TASK_ROOM].stage = STAGE_ASK;
     int r = add_layers(pull, document);
     return r < 0 ? r : keep_body(pull, task, body);
 }
@@ -382,6 +407,7 @@ static int layer_came(struct dv_pull *pull,
                            task->what.digest, (long long)answer->bytes, (long long)task->what.size);
         return dv_pull_die(pull, &cause, err);
     }
+    task->is_unverified = answer->is_unverified;
     task->stage = STAGE_ADOPT;
     return 0;
 }
@@ -457,6 +483,7 @@ int dv_pull_downloaded(struct dv_pull *pull,
     case TASK_CONFIG:
         return config_came(pull, task, answer, err);
     case TASK_LAYER:
+    case TASK_ROOM:
     case TASK_TOKEN:
         break;
     }
@@ -489,7 +516,16 @@ int dv_pull_failed(struct dv_pull *pull,
         task->stage = STAGE_GET;
         return 0;
     }
+    /* What an earlier download left was not the beginning of this layer. */
+    if (task->stage == STAGE_ADOPT && task->is_unverified && !task->is_fresh &&
+        cause->class == DV_ERR_CORRUPT) {
+        task->is_fresh = true;
+        task->stage = STAGE_GET;
+        return 0;
+    }
     struct dv_error copy = *cause;
+    if (task->kind == TASK_ROOM)
+        return dv_pull_die(pull, &copy, err);
     if (task->stage == STAGE_GET && switch_to_https(pull, task, &copy))
         return 0;
     char object[DV_PULL_OBJECT_SIZE];

@@ -5,7 +5,8 @@
  * the answers, and ends with a description of the image whose blobs are all stored then. Manifests,
  * indexes, logins, the choice between plain HTTP and TLS for insecure registries, and the checks of
  * sizes and digests are in here; sockets, files and time are not. The caller sends each step's
- * message (download_cmd to the downloader, blob_store_job and blob_adopt_job to a worker) and hands
+ * message (download_cmd to the downloader, blob_store_job, blob_adopt_job and image_room_job to a
+ * worker) and hands
  * the answer in by the number of the step; several steps may be under way.
  *
  * A pull has one owner and never blocks. Errors name the image, the registry and the cause; none
@@ -46,7 +47,7 @@ DV_DEFINE_CLEANUP(dv_pull, dv_pull_free)
 
 struct dv_pull_step {
     unsigned number;
-    uint16_t kind;    /* DV_KIND_download_cmd, DV_KIND_blob_store_job or DV_KIND_blob_adopt_job */
+    uint16_t kind;    /* DV_KIND_download_cmd or a job of a worker */
     const void *body; /* the message; valid until the step is answered or the pull freed */
 };
 

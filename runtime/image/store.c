@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define DIR_MODE  0700
 #define FILE_MODE 0600
@@ -299,6 +300,16 @@ static int sync_file(const char *file, struct dv_error *err)
     return 0;
 }
 
+/* A file that is not there is for sync_file to judge. */
+static int verify_file(const char *digest, const char *file, struct dv_error *err)
+{
+    dv_autoclose int fd = open(file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    int r = fd < 0 ? 0 : dv_digest_verify_fd(digest, fd, err);
+    if (r == -DV_ERR_CORRUPT)
+        (void)unlink(file);
+    return r;
+}
+
 static int sync_blob_dir(const char *blob_path, struct dv_error *err)
 {
     dv_autofree char *dir = strndup(blob_path, (size_t)(strrchr(blob_path, '/') - blob_path));
@@ -310,6 +321,7 @@ static int sync_blob_dir(const char *blob_path, struct dv_error *err)
 int dv_image_store_adopt(struct dv_image_store *store,
                          const char *digest,
                          const char *file,
+                         bool is_unverified,
                          struct dv_error *err)
 {
     dv_autofree char *path = NULL;
@@ -320,7 +332,9 @@ int dv_image_store_adopt(struct dv_image_store *store,
         return dv_error_set(err, DV_ERR_INVALID, "'%.512s' is not a file of '%s'", file,
                             store->ingest_dir);
     struct dv_error cause = DV_ERROR_INIT;
-    r = sync_file(file, &cause);
+    r = is_unverified ? verify_file(digest, file, &cause) : 0;
+    if (r == 0)
+        r = sync_file(file, &cause);
     if (r < 0 && cause.class == DV_ERR_NOT_FOUND && dv_image_store_has(store, digest, 0, NULL) == 0)
         return 0;
     if (r < 0)

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "runtime/image/manifest.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -66,11 +67,13 @@ __attribute__((warn_unused_result)) int dv_image_store_put(struct dv_image_store
                                                            size_t len,
                                                            struct dv_error *err);
 
-/* Gives a downloaded file of the ingest directory, whose digest was verified while it came, its
- * blob name; durable on return. 0 also when that was done before. */
+/* Gives a downloaded file of the ingest directory its blob name; durable on return. 0 also when
+ * that was done before. The digest was verified while it came, or it is now: CORRUPT then removes
+ * the file. */
 __attribute__((warn_unused_result)) int dv_image_store_adopt(struct dv_image_store *store,
                                                              const char *digest,
                                                              const char *file,
+                                                             bool is_unverified,
                                                              struct dv_error *err);
 
 /* A small blob, verified. NOT_FOUND, or CORRUPT when it is damaged or larger than `max`. */

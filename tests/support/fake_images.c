@@ -63,6 +63,15 @@ adopt_blob(struct dv_image_files *base, const struct dv_blob_adopt_job *job, str
     return 0;
 }
 
+static int
+room(struct dv_image_files *base, const struct dv_image_room_job *job, struct dv_error *err)
+{
+    (void)base;
+    (void)job;
+    (void)err;
+    return 0;
+}
+
 static int unpack(struct dv_image_files *base,
                   const struct dv_unpack_job *job,
                   struct dv_arena *arena,
@@ -150,8 +159,8 @@ int fake_images_open(struct fake_images *images, struct dv_image_files **ret, st
     struct files *files = calloc(1, sizeof(*files));
     if (!files)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a worker");
-    files->base = (struct dv_image_files){lookup, commit,  store_blob, adopt_blob, unpack,    login,
-                                          list,   collect, sweep,      load,       free_files};
+    files->base = (struct dv_image_files){lookup, commit, store_blob, adopt_blob, room, unpack,
+                                          login,  list,   collect,    sweep,      load, free_files};
     files->images = images;
     *ret = &files->base;
     return 0;

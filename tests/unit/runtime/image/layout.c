@@ -140,7 +140,7 @@ static void adopt(const char *dir, struct dv_image_store *store, const char *dig
     (void)snprintf(path, sizeof(path), "%s/sha256-%s", dv_image_store_ingest_dir(store),
                    digest + 7);
     cr_assert_eq(dv_durable_replace(path, bytes, len, 0600, &err), 0, "%s", err.text);
-    cr_assert_eq(dv_image_store_adopt(store, digest, path, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_image_store_adopt(store, digest, path, false, &err), 0, "%s", err.text);
     cr_assert_not(file_exists("%s", path));
 }
 

@@ -30,6 +30,10 @@ struct fake {
     struct route routes[ROUTES_MAX];
     size_t count;
     bool has_layers; /* blobs are stored already */
+    bool is_full;    /* the disk has no room */
+    unsigned rooms;  /* times it was asked for room */
+    unsigned spoilt; /* resumed layers that turn out to be others when they are adopted */
+    unsigned resumed;
     struct dv_buf trace;
     unsigned expire_after; /* requests after which the login turns invalid; 0: never */
     unsigned requests;
@@ -153,8 +157,11 @@ static int answer(struct fake *fake,
             (struct dv_http_header){name_digest, (char *)(uintptr_t)route->claimed_digest};
     if (route && route->body)
         result.body = (struct dv_bytes){(uint8_t *)(uintptr_t)route->body, strlen(route->body)};
-    if (cmd->file)
+    if (cmd->file) {
         result.bytes = cmd->size;
+        result.is_unverified = fake->resumed > 0;
+        fake->resumed -= fake->resumed > 0;
+    }
     return dv_pull_downloaded(pull, number, &result, err);
 }
 
@@ -166,7 +173,23 @@ step(struct fake *fake, struct dv_pull *pull, const struct dv_pull_step *what, s
     if (what->kind == DV_KIND_blob_adopt_job) {
         const struct dv_blob_adopt_job *job = what->body;
         cr_assert_eq(dv_buf_printf(&fake->trace, NULL, "adopt %s\n", job->file), 0);
+        if (job->is_unverified && fake->spoilt) {
+            struct dv_error other = DV_ERROR_INIT;
+            fake->spoilt--;
+            (void)dv_error_set(&other, DV_ERR_CORRUPT, "content has another digest");
+            return dv_pull_failed(pull, what->number, &other, err);
+        }
         return dv_pull_succeeded(pull, what->number, err);
+    }
+    if (what->kind == DV_KIND_image_room_job) {
+        const struct dv_image_room_job *job = what->body;
+        fake->rooms++;
+        cr_assert_eq(job->layers.count, 2);
+        cr_assert_eq(job->layers.items[1].size, 7);
+        struct dv_error full = DV_ERROR_INIT;
+        (void)dv_error_set(&full, DV_ERR_FAILED, "no room");
+        return fake->is_full ? dv_pull_failed(pull, what->number, &full, err)
+                             : dv_pull_succeeded(pull, what->number, err);
     }
     cr_assert_eq(what->kind, DV_KIND_blob_store_job);
     const struct dv_blob_store_job *job = what->body;
@@ -589,6 +612,34 @@ Test(registry, answers_to_steps_that_are_not_open_are_refused)
     cr_assert(err.text[0]);
 }
 
+Test(registry, room_is_asked_for_once_and_before_the_first_layer)
+{
+    struct fake fake = {.is_full = true};
+    add_image(&fake, "https://r.example.com/v2/u/x", "1", NULL, NULL);
+    DV_AUTO(dv_pull) pull = start(REF, NULL);
+    struct dv_error err = DV_ERROR_INIT;
+    cr_assert_eq(run(&fake, pull, &err), -DV_ERR_FAILED);
+    cr_assert(strstr(err.text, "no room"), "%s", err.text);
+    cr_assert_null(strstr(fake.trace.data, layer_digest[0]), "%s", fake.trace.data);
+    cr_assert_eq(fake.rooms, 1);
+    dv_buf_done(&fake.trace);
+}
+
+Test(registry, a_resumed_layer_that_is_another_is_fetched_from_the_start_once)
+{
+    struct fake good = {.resumed = 1, .spoilt = 1};
+    add_image(&good, "https://r.example.com/v2/u/x", "1", NULL, NULL);
+    succeeds(&good, REF, NULL);
+    cr_assert_eq(good.spoilt, 0);
+    dv_buf_done(&good.trace);
+    struct fake bad = {.resumed = 9, .spoilt = 9};
+    add_image(&bad, "https://r.example.com/v2/u/x", "1", NULL, NULL);
+    DV_AUTO(dv_pull) pull = start(REF, NULL);
+    struct dv_error err = DV_ERROR_INIT;
+    cr_assert_eq(run(&bad, pull, &err), -DV_ERR_CORRUPT);
+    dv_buf_done(&bad.trace);
+}
+
 Test(registry, layers_are_downloaded_a_few_at_a_time)
 {
     static char text[32768], digest[DV_DIGEST_SIZE];
@@ -615,6 +666,11 @@ Test(registry, layers_are_downloaded_a_few_at_a_time)
     unsigned asked = 0, others = 0;
     while (dv_pull_next(pull, &what, &err) == 1) {
         const struct dv_blob_store_job *job = what.body;
+        if (what.kind == DV_KIND_image_room_job) {
+            cr_assert_eq(asked, 0, "room first");
+            cr_assert_eq(dv_pull_succeeded(pull, what.number, &err), 0);
+            continue;
+        }
         bool is_ask = what.kind == DV_KIND_blob_store_job && job->content.len == 0;
         asked += is_ask;
         others += !is_ask;

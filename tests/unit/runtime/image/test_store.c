@@ -95,18 +95,19 @@ Test(store, only_files_of_the_ingest_directory_are_adopted)
     DV_AUTO(dv_image_store) store = open_store(home, NULL);
     char digest[DV_DIGEST_SIZE], path[1024];
     dv_digest_of("abc", 3, digest);
-    cr_assert_eq(dv_image_store_adopt(store, digest, "/etc/hostname", NULL), -DV_ERR_INVALID);
+    cr_assert_eq(dv_image_store_adopt(store, digest, "/etc/hostname", false, NULL),
+                 -DV_ERR_INVALID);
     (void)snprintf(path, sizeof(path), "%s/../index.json", dv_image_store_ingest_dir(store));
-    cr_assert_eq(dv_image_store_adopt(store, digest, path, NULL), -DV_ERR_INVALID);
+    cr_assert_eq(dv_image_store_adopt(store, digest, path, false, NULL), -DV_ERR_INVALID);
     (void)snprintf(path, sizeof(path), "%s/x", dv_image_store_ingest_dir(store));
-    cr_assert_eq(dv_image_store_adopt(store, digest, path, NULL), -DV_ERR_STATE);
+    cr_assert_eq(dv_image_store_adopt(store, digest, path, false, NULL), -DV_ERR_STATE);
     cr_assert_eq(symlink("/etc/hostname", path), 0);
-    cr_assert_lt(dv_image_store_adopt(store, digest, path, NULL), 0);
+    cr_assert_lt(dv_image_store_adopt(store, digest, path, false, NULL), 0);
     cr_assert_eq(unlink(path), 0);
     file_write(path, "abc");
-    cr_assert_eq(dv_image_store_adopt(store, digest, path, NULL), 0);
+    cr_assert_eq(dv_image_store_adopt(store, digest, path, false, NULL), 0);
     cr_assert_eq(dv_image_store_has(store, digest, 3, NULL), 0);
-    cr_assert_eq(dv_image_store_adopt(store, digest, path, NULL), 0, "adopting twice fails");
+    cr_assert_eq(dv_image_store_adopt(store, digest, path, false, NULL), 0, "adopting twice fails");
 }
 
 Test(store, an_image_needs_all_its_blobs)
