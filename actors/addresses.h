@@ -19,6 +19,7 @@
 #define DV_ADDRESS_GATEWAY    "davit"
 #define DV_ADDRESS_DEPLOYMENT "deployment"
 #define DV_ADDRESS_METRICS    "Metrics"
+#define DV_ADDRESS_SAMPLER    "sampler"
 #define DV_ADDRESS_SOFTWARE   "SoftwareUpdatable"
 #define DV_CONTAINER_PREFIX   "Container:"
 

@@ -8,9 +8,11 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct dv_bridge_ops;
+struct dv_counter_source;
 struct dv_deployment;
 struct dv_exit_source;
 struct dv_image_files;
@@ -44,6 +46,8 @@ struct dv_actor_settings {
     unsigned repeats_max;        /* answers remembered per bridge */
     unsigned twin_in_flight_max; /* twin changes sent and not acknowledged, per bridge */
     unsigned outbox_max;         /* twin changes waiting, per bridge */
+    size_t message_bytes_max;    /* of one live message */
+    bool metrics_in_seconds;     /* their time stamp; else milliseconds */
     bool same_boot;              /* what run_dir says is about this boot of the machine */
     const char *version;
     const struct dv_limit_refusals *limits; /* that this machine cannot hold; NULL: it holds all */
@@ -95,4 +99,6 @@ struct dv_actor_env {
                             struct dv_error *err);
     int (*exits_open)(void *ports, struct dv_exit_source **ret, struct dv_error *err);
     int (*network_open)(void *ports, struct dv_network **ret, struct dv_error *err);
+    /* Opened while somebody wants to know what containers use; freed by the sampler. */
+    int (*counters_open)(void *ports, struct dv_counter_source **ret, struct dv_error *err);
 };

@@ -10,8 +10,10 @@
 #include "actors/factory/factory.h"
 #include "actors/gateway/gateway.h"
 #include "actors/image/image.h"
+#include "actors/metrics/metrics.h"
 #include "actors/network/network.h"
 #include "actors/roster/roster.h"
+#include "actors/sampler/sampler.h"
 #include "actors/session/session.h"
 #include "actors/software/software.h"
 #include "actors/store/store.h"
@@ -23,10 +25,12 @@
 #define RESTORE_MS      600000
 
 const struct dv_cell_type *const daemon_actor_types[] = {
-    &dv_bridge_cell,  &dv_container_cell, &dv_deployment_cell, &dv_downloader_cell,
-    &dv_exits_cell,   &dv_factory_cell,   &dv_gateway_cell,    &dv_image_cell,
-    &dv_network_cell, &dv_roster_cell,    &dv_session_cell,    &dv_software_cell,
-    &dv_store_cell,   &dv_worker_cell,    &dv_workers_cell,    NULL,
+    &dv_bridge_cell,     &dv_container_cell, &dv_deployment_cell,
+    &dv_downloader_cell, &dv_exits_cell,     &dv_factory_cell,
+    &dv_gateway_cell,    &dv_image_cell,     &dv_metrics_cell,
+    &dv_network_cell,    &dv_roster_cell,    &dv_sampler_cell,
+    &dv_session_cell,    &dv_software_cell,  &dv_store_cell,
+    &dv_worker_cell,     &dv_workers_cell,   NULL,
 };
 
 /* Containers are restored before the first bridge opens, so that the twin is true from its start.
@@ -77,6 +81,8 @@ int daemon_actors_start(struct dv_system *system,
         {DV_ADDRESS_ROSTER, "roster"},
         {DV_ADDRESS_FACTORY, "ContainerFactory"},
         {DV_ADDRESS_SOFTWARE, "SoftwareUpdatable"},
+        {DV_ADDRESS_SAMPLER, "sampler"},
+        {DV_ADDRESS_METRICS, "Metrics"},
         {DV_ADDRESS_GATEWAY, "gateway"},
     };
     int r = 0;

@@ -216,6 +216,7 @@ static int prepare(struct daemon *d, struct dv_error *err)
         .image_files_open = daemon_image_files_open,
         .exits_open = daemon_exits_open,
         .network_open = daemon_network_open,
+        .counters_open = daemon_counters_open,
     };
     return r;
 }

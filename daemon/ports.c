@@ -7,14 +7,17 @@
 #include "daemon/image_files.h"
 #include "daemon/settings.h"
 #include "monitor/client.h"
+#include "runtime/meter/meter.h"
 #include "runtime/oci/driver.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define NS_PER_MS       1000000
 #define CHOICE_FILE_MAX 8192
+#define KEPT_MAX        16384U /* containers whose descriptors stay open while they are measured */
 
 /* -- the OCI runtime ------------------------------------------------------------------------ */
 
@@ -177,4 +180,24 @@ int daemon_network_open(void *ctx, struct dv_network **ret, struct dv_error *err
     struct daemon_ports *ports = ctx;
     daemon_network_options(ports->config, &ports->network);
     return dv_network_new(&ports->network, ret, err);
+}
+
+/* At most a quarter of the descriptors that davitd may have. */
+static unsigned kept_max(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return 0;
+    rlim_t sets = limit.rlim_cur / 4 / DV_METER_SET_FDS;
+    return sets > KEPT_MAX ? KEPT_MAX : (unsigned)sets;
+}
+
+int daemon_counters_open(void *ctx, struct dv_counter_source **ret, struct dv_error *err)
+{
+    struct daemon_ports *ports = ctx;
+    struct dv_meter_options options = {
+        .cgroup_parent = ports->config->cgroup_parent,
+        .kept_max = kept_max(),
+    };
+    return dv_meter_new(&options, ret, err);
 }

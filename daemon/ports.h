@@ -38,3 +38,4 @@ int daemon_image_files_open(void *ports,
                             struct dv_error *err);
 int daemon_exits_open(void *ports, struct dv_exit_source **ret, struct dv_error *err);
 int daemon_network_open(void *ports, struct dv_network **ret, struct dv_error *err);
+int daemon_counters_open(void *ports, struct dv_counter_source **ret, struct dv_error *err);

@@ -28,6 +28,8 @@ void daemon_settings(const struct dv_config *c, struct dv_actor_settings *ret)
         .repeats_max = (unsigned)c->repeats_max,
         .twin_in_flight_max = (unsigned)c->in_flight_max,
         .outbox_max = (unsigned)c->outbox_max,
+        .message_bytes_max = (size_t)c->message_bytes_max,
+        .metrics_in_seconds = c->metrics_in_seconds,
         .version = DAEMON_VERSION,
     };
 }

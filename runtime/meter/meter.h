@@ -12,6 +12,9 @@
 #include "base/error.h"
 #include "runtime/counters.h"
 
+/* Descriptors of one container. */
+#define DV_METER_SET_FDS 7U
+
 struct dv_meter_options {
     const char *cgroup_parent;  /* "/davit" */
     unsigned kept_max;          /* containers whose descriptors stay open */

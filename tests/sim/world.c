@@ -201,6 +201,18 @@ static void do_command(struct world *world)
     send(world, feature, operation, args);
 }
 
+/* Seldom enough for the quiet time at the end of a round to stay short. */
+static void do_metrics(struct world *world)
+{
+    static const char *const requests[] = {
+        "{}",
+        "{\"frequency\":120}",
+        "{\"frequency\":\"5m\",\"filter\":[{\"id\":[\"cpu.*\"],\"originator\":\"SYSTEM\"}]}",
+        "{\"frequency\":\"never\"}",
+    };
+    send(world, "Metrics", "request", requests[world_random(world, 4)]);
+}
+
 static void do_exit(struct world *world)
 {
     char feature[FAKE_TEXT_MAX];
@@ -290,7 +302,10 @@ static void do_delay(struct world *world)
 
 static void act(struct world *world)
 {
-    switch (world_random(world, 20)) {
+    switch (world_random(world, 21)) {
+    case 20:
+        do_metrics(world);
+        break;
     case 0:
     case 1:
     case 2:
@@ -418,6 +433,8 @@ bool world_run(struct world *world)
             world_check(world);
         if (may_go_on(world) && chance(world, 50))
             world_check_restart(world);
+        if (!world->problem[0] && chance(world, 25))
+            world_check_metrics(world);
     }
     if (!world->problem[0] && world->sim->was_cut)
         go_on_after_cut(world);

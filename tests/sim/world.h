@@ -52,5 +52,7 @@ void world_fail(struct world *world, const char *format, ...) __attribute__((for
 
 /* checks.c: everything that holds at a quiet point. */
 void world_check(struct world *world);
+/* check_metrics.c: metrics come as they are asked for, over a restart too. */
+void world_check_metrics(struct world *world);
 /* A crash and a new daemon do not change what is known of containers. */
 void world_check_restart(struct world *world);

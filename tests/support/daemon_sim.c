@@ -7,12 +7,15 @@
 #include "actors/exits/exits.h"
 #include "actors/factory/factory.h"
 #include "actors/image/image.h"
+#include "actors/metrics/metrics.h"
 #include "actors/network/network.h"
 #include "actors/roster/roster.h"
+#include "actors/sampler/sampler.h"
 #include "actors/session/session.h"
 #include "actors/software/software.h"
 #include "actors/store/store.h"
 #include "actors/worker/worker.h"
+#include "runtime/fake/counters.h"
 #include "runtime/fake/driver.h"
 #include "runtime/fake/exits.h"
 #include "runtime/fake/network.h"
@@ -30,19 +33,9 @@
 #define LIST_BYTES    (64U << 20)
 
 static const struct dv_cell_type *const cell_types[] = {
-    &dv_bridge_cell,
-    &dv_container_cell,
-    &dv_exits_cell,
-    &dv_factory_cell,
-    &dv_image_cell,
-    &dv_network_cell,
-    &dv_roster_cell,
-    &dv_session_cell,
-    &dv_software_cell,
-    &dv_store_cell,
-    &dv_worker_cell,
-    &dv_workers_cell,
-    NULL,
+    &dv_bridge_cell,   &dv_container_cell, &dv_exits_cell,  &dv_factory_cell, &dv_image_cell,
+    &dv_metrics_cell,  &dv_network_cell,   &dv_roster_cell, &dv_sampler_cell, &dv_session_cell,
+    &dv_software_cell, &dv_store_cell,     &dv_worker_cell, &dv_workers_cell, NULL,
 };
 
 static const struct dv_registry_settings no_registries;
@@ -70,6 +63,11 @@ static int open_exits(void *ports, struct dv_exit_source **ret, struct dv_error 
 static int open_network(void *ports, struct dv_network **ret, struct dv_error *err)
 {
     return dv_fake_network_new(((struct daemon_sim *)ports)->machine, ret, err);
+}
+
+static int open_counters(void *ports, struct dv_counter_source **ret, struct dv_error *err)
+{
+    return dv_fake_counters_new(((struct daemon_sim *)ports)->machine, ret, err);
 }
 
 /* A slow call of the runtime: its worker is busy for that time, which passes for all. */
@@ -114,6 +112,7 @@ struct daemon_sim *daemon_sim_new(uint64_t seed)
         .repeats_max = 256,
         .twin_in_flight_max = 20,
         .outbox_max = 1000,
+        .message_bytes_max = 4096,
         .same_boot = true,
         .version = "sim",
     };
@@ -148,6 +147,8 @@ static int spawn_services(struct daemon_sim *sim, struct dv_error *err)
         {DV_ADDRESS_ROSTER, "roster"},
         {DV_ADDRESS_FACTORY, "ContainerFactory"},
         {DV_ADDRESS_SOFTWARE, "SoftwareUpdatable"},
+        {DV_ADDRESS_SAMPLER, "sampler"},
+        {DV_ADDRESS_METRICS, "Metrics"},
     };
     int r = 0;
     for (size_t i = 0; r == 0 && i < sizeof(services) / sizeof(services[0]); i++)
@@ -201,6 +202,7 @@ int daemon_sim_start(struct daemon_sim *sim, struct dv_error *err)
         .image_files_open = open_images,
         .exits_open = open_exits,
         .network_open = open_network,
+        .counters_open = open_counters,
     };
     struct dv_system_options options = {
         .types = cell_types, .env = &sim->env, .shared_hosts_max = sim->hosts};

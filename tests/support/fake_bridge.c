@@ -10,7 +10,8 @@
 #include <sys/eventfd.h>
 #include <sys/queue.h>
 
-#define RAW_MAX (1U << 20)
+#define RAW_MAX  (1U << 20)
+#define LIVE_MAX (16U << 20)
 
 struct pending {
     STAILQ_ENTRY(pending) link;
@@ -43,6 +44,10 @@ struct fake_cloud {
     size_t feature_count;
     size_t feature_room;
     char complaint[600];
+    int64_t live_batch;
+    unsigned live_life; /* of the daemon that sent it */
+    uint64_t live_batches;
+    struct dv_buf live;
 };
 
 static void *need(void *pointer)
@@ -94,6 +99,7 @@ void fake_cloud_free(struct fake_cloud *cloud)
         drop_feature(cloud, &cloud->features[cloud->feature_count - 1]);
     free(cloud->features);
     free(cloud->commands);
+    dv_buf_done(&cloud->live);
     free(cloud);
 }
 
@@ -283,6 +289,16 @@ const char *fake_cloud_complaint(const struct fake_cloud *cloud)
 unsigned fake_cloud_lives(const struct fake_cloud *cloud)
 {
     return cloud->lives;
+}
+
+uint64_t fake_cloud_live_batches(const struct fake_cloud *cloud)
+{
+    return cloud->live_batches;
+}
+
+const char *fake_cloud_live(const struct fake_cloud *cloud)
+{
+    return cloud->live.data ? cloud->live.data : "";
 }
 
 bool fake_cloud_is_ready(const struct fake_cloud *cloud)
@@ -497,10 +513,17 @@ bridge_twin(struct dv_bridge *base, const struct dv_twin_change *change, struct 
 static int
 bridge_outbox(struct dv_bridge *base, const struct dv_outbox_message *message, struct dv_error *err)
 {
-    (void)base;
-    (void)message;
-    (void)err;
-    return 0;
+    struct fake_cloud *cloud = ((struct bridge *)base)->cloud;
+    if (cloud->is_cut || !cloud->is_up)
+        return dv_error_set(err, DV_ERR_UNAVAILABLE, "the link is down");
+    if (message->batch != cloud->live_batch || cloud->live_life != cloud->lives) {
+        dv_buf_clear(&cloud->live);
+        cloud->live_batch = message->batch;
+        cloud->live_life = cloud->lives;
+        cloud->live_batches++;
+    }
+    cloud->live.max = LIVE_MAX;
+    return message->value ? dv_buf_append_str(&cloud->live, message->value, err) : 0;
 }
 
 static int bridge_replay(

@@ -83,6 +83,10 @@ const struct fake_feature *fake_cloud_find(const struct fake_cloud *cloud, const
 const char *fake_cloud_complaint(const struct fake_cloud *cloud);
 /* Number of daemons that opened the bridge. */
 unsigned fake_cloud_lives(const struct fake_cloud *cloud);
+/* Live messages: how many batches of them came, and the values of the newest one, one after
+ * another. */
+uint64_t fake_cloud_live_batches(const struct fake_cloud *cloud);
+const char *fake_cloud_live(const struct fake_cloud *cloud);
 /* Whether features_ready came since the last LINK up. */
 bool fake_cloud_is_ready(const struct fake_cloud *cloud);
 

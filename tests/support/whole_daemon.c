@@ -4,6 +4,7 @@
 #include "base/durable.h"
 #include "base/journal.h"
 #include "daemon/actors.h"
+#include "runtime/fake/counters.h"
 #include "runtime/fake/driver.h"
 #include "runtime/fake/exits.h"
 #include "runtime/fake/network.h"
@@ -44,6 +45,11 @@ static int open_exits(void *ports, struct dv_exit_source **ret, struct dv_error 
 static int open_network(void *ports, struct dv_network **ret, struct dv_error *err)
 {
     return dv_fake_network_new(((struct whole_daemon *)ports)->machine, ret, err);
+}
+
+static int open_counters(void *ports, struct dv_counter_source **ret, struct dv_error *err)
+{
+    return dv_fake_counters_new(((struct whole_daemon *)ports)->machine, ret, err);
 }
 
 /* Every image is stored and unpacked, except those that say otherwise by their name. */
@@ -122,6 +128,7 @@ void whole_daemon_init(struct whole_daemon *w, bool is_simulated, uint64_t seed,
                 .repeats_max = 4096,
                 .twin_in_flight_max = 20,
                 .outbox_max = 65536,
+                .message_bytes_max = 16384,
                 .same_boot = true,
                 .version = "test",
             },
@@ -152,6 +159,7 @@ void whole_daemon_init(struct whole_daemon *w, bool is_simulated, uint64_t seed,
         .image_files_open = open_files,
         .exits_open = open_exits,
         .network_open = open_network,
+        .counters_open = open_counters,
     };
 }
 

@@ -137,15 +137,17 @@ def check(mqtt_topic, payload, qos=1, retain=False):
         return faults + [f"envelope fields {list(body)}"]
     if not isinstance(body["headers"], dict):
         return faults + ["headers are no object"]
-    is_response = mqtt_topic.startswith("command//")
+    # A live message of a feature, in the dialect of the API document.
+    is_documented_data = re.fullmatch(r"command//[^/]+/res//data", mqtt_topic) is not None
+    is_response = mqtt_topic.startswith("command//") and not is_documented_data
     if is_response:
         faults += _check_response(body, mqtt_topic)
-    elif not re.fullmatch(r"e/[^/]+/[^/]+", mqtt_topic):
+    elif not is_documented_data and not re.fullmatch(r"e/[^/]+/[^/]+", mqtt_topic):
         return faults + [f"MQTT topic {mqtt_topic!r}"]
     if body["topic"] == ERROR_TOPIC:
         return faults + ([] if is_response else ["error topic outside of an answer"])
     twin = TWIN_TOPIC.fullmatch(body["topic"])
-    if twin and not is_response:
+    if twin and not is_response and not is_documented_data:
         return faults + _check_twin(body, twin[1], mqtt_topic.split("/")[2])
     live = LIVE_TOPIC.fullmatch(body["topic"])
     if not live:
