@@ -412,6 +412,8 @@ static void go_on_after_cut(struct world *world)
         world_check(world);
     if (!world->problem[0])
         world_check_restart(world);
+    if (!world->problem[0])
+        world_check_metrics(world);
 }
 
 bool world_run(struct world *world)
@@ -433,7 +435,7 @@ bool world_run(struct world *world)
             world_check(world);
         if (may_go_on(world) && chance(world, 50))
             world_check_restart(world);
-        if (!world->problem[0] && chance(world, 25))
+        if (may_go_on(world) && chance(world, 25))
             world_check_metrics(world);
     }
     if (!world->problem[0] && world->sim->was_cut)
