@@ -149,13 +149,13 @@ class Run:
             failed = 1
         self.report(suite, passed, failed, start, output)
 
-    def pytest(self, suite, folder, environment=None):
+    def pytest(self, suite, folder, environment=None, mark=None):
         start = time.monotonic()
-        results = RESULTS / f"{suite}.xml"
+        results = RESULTS / f"{suite.replace(' ', '-')}.xml"
         results.unlink(missing_ok=True)
         code, output = self.command(
             ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
-             f"--junitxml={results}", folder], 3600, environment)
+             f"--junitxml={results}", *(["-m", mark] if mark else []), folder], 3600, environment)
         passed, failed = count_junit(results)
         # 5: no test was collected.
         if code not in (0, 5) and failed == 0:
@@ -240,9 +240,11 @@ def run_suites(run):
     if wants("e2e") and run.build("release"):
         if full:
             run.ctest("unit release", "release", "unit")
-        run.pytest("e2e", ROOT / "tests" / "e2e",
-                   {"DAVIT_E2E_BIN": str(BUILD / "release" / "bin"),
-                    **({"DAVIT_E2E_FULL": "1"} if full else {})})
+        environment = {"DAVIT_E2E_BIN": str(BUILD / "release" / "bin"),
+                       **({"DAVIT_E2E_FULL": "1"} if full else {})}
+        run.pytest("e2e", ROOT / "tests" / "e2e", environment)
+        run.pytest("e2e crun", ROOT / "tests" / "e2e",
+                   {**environment, "DAVIT_E2E_RUNTIME": "crun"}, "runtime")
 
 
 def main():

@@ -36,6 +36,7 @@ REPORT = os.environ.get("DAVIT_E2E_REPORT")
 def pytest_configure(config):
     config.addinivalue_line("markers", "deadline(seconds): how long the test may take")
     config.addinivalue_line("markers", "full: only in a full run (DAVIT_E2E_FULL=1)")
+    config.addinivalue_line("markers", "runtime: run again with crun (DAVIT_E2E_RUNTIME=crun)")
     worlds.become_subreaper()
     if REPORT:
         worlds.enter_namespaces()

@@ -2,11 +2,13 @@
 """create, start, stop, remove: what the twin shows, what the answers say, what is left."""
 import os
 import pathlib
+import re
 import signal
 
 import pytest
 
 from harness import images
+from harness import world as worlds
 
 POLICY_NO = {"restartPolicy": {"type": "NO"}}
 
@@ -25,6 +27,15 @@ def test_handshake_comes_first_and_features_before_commands(world, broker, gatew
     assert factory < log.index(f"command//{peer.thing}/req/# (QoS 1)")
 
 
+@pytest.mark.runtime
+def test_runtime_that_is_asked_for_is_used(gateway):
+    code, text = gateway.command("status")
+    assert code == 0 and re.search(r"\b(crun|runc) 1\.", text)
+    if worlds.RUNTIME != "auto":
+        assert f"{worlds.RUNTIME} 1." in text
+
+
+@pytest.mark.runtime
 def test_created_container_runs_says_hello_and_ends(gateway, peer, hello):
     container = peer.create(hello, config=POLICY_NO)
     state = peer.wait_state(container, "EXITED")
@@ -49,6 +60,7 @@ def test_plain_create_takes_the_image_and_start(gateway, peer, sleeper):
     peer.wait_state(answer.value, "RUNNING")
 
 
+@pytest.mark.runtime
 def test_every_step_of_a_life(gateway, peer, sleeper):
     container = peer.create(sleeper, start=False, name="box", config=POLICY_NO)
     feature = f"Container:{container}"
@@ -70,6 +82,7 @@ def test_every_step_of_a_life(gateway, peer, sleeper):
     assert not (gateway.home / "containers" / container).exists()
 
 
+@pytest.mark.runtime
 def test_stop_sends_the_signal_and_reports_the_exit_code(gateway, peer, registry):
     image = registry.push(images.busybox(
         ["sh", "-c", "trap 'exit 5' INT; while :; do sleep 0.1; done"]), "test/five")
@@ -80,6 +93,7 @@ def test_stop_sends_the_signal_and_reports_the_exit_code(gateway, peer, registry
     assert peer.wait_state(container, "STOPPED")["exitCode"] == 5
 
 
+@pytest.mark.runtime
 def test_stop_ends_who_does_not_listen(gateway, peer, registry):
     image = registry.push(images.busybox(
         ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]), "test/deaf")
@@ -101,6 +115,7 @@ def test_exit_codes_are_true(gateway, peer, hello, script, code):
     assert peer.wait_state(container, "EXITED").get("exitCode") == code
 
 
+@pytest.mark.runtime
 def test_death_by_a_signal_of_the_host_is_an_exit(gateway, peer, sleeper):
     container = peer.create(sleeper, config=POLICY_NO)
     os.kill(peer.wait_state(container, "RUNNING")["pid"], signal.SIGKILL)
@@ -125,6 +140,7 @@ def test_wrong_states_are_refused_and_named(gateway, peer, sleeper, state, opera
     assert peer.status(container)["state"] == before
 
 
+@pytest.mark.runtime
 def test_forced_remove_ends_a_running_container(gateway, peer, sleeper):
     container = peer.create(sleeper, config=POLICY_NO)
     pid = peer.wait_state(container, "RUNNING")["pid"]
@@ -133,12 +149,14 @@ def test_forced_remove_ends_a_running_container(gateway, peer, sleeper):
     assert not pathlib.Path(f"/proc/{pid}/root/bin").exists()
 
 
+@pytest.mark.runtime
 def test_failed_start_is_shown_in_the_twin(gateway, peer, hello):
     container = peer.create(hello, config={**POLICY_NO, "cmd": ["/no/such/program"]})
     state = peer.wait_state(container, "STOPPED")
     assert "/no/such/program" in state["error"]
 
 
+@pytest.mark.runtime
 def test_config_reaches_the_container(world, gateway, peer, hello):
     shared = world.directory / "shared"
     shared.mkdir()
@@ -153,6 +171,7 @@ def test_config_reaches_the_container(world, gateway, peer, hello):
     assert (shared / "out").read_text() == "out\n"
 
 
+@pytest.mark.runtime
 def test_host_network_is_the_hosts_and_bridge_is_not(gateway, peer, hello):
     cmd = ["sh", "-c", "ls -l /proc/self/ns/net"]
     shown = {}
@@ -193,6 +212,7 @@ def test_documented_placeholders_mean_not_given(gateway, peer, hello):
     peer.wait_state(container, "EXITED")
 
 
+@pytest.mark.runtime
 @pytest.mark.deadline(90)
 def test_on_failure_tries_again_as_often_as_told(gateway, peer, hello):
     container = peer.create(hello, config={

@@ -53,6 +53,7 @@ def run(peer, image, resources=None, command=None, **more):
     return container, Group(peer.wait_state(container, "RUNNING")["pid"])
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize("given, shown, in_kernel", [
     ({"memory": "64M"}, {"memory": "64M", "memorySwap": "128M"}, (64, None, 128)),
     ({"memory": "64M", "memoryReservation": "32M", "memorySwap": "64M"}, None, (64, 32, 64)),
@@ -71,6 +72,7 @@ def test_limits_are_those_of_the_kernel(gateway, peer, hello, given, shown, in_k
     assert group.memory() == tuple(n and n * MIB for n in in_kernel)
 
 
+@pytest.mark.runtime
 def test_without_limits_there_are_none_but_that_of_processes(world, gateway, peer, hello):
     container, group = run(peer, hello)
     assert "resources" not in peer.status(container)["config"]
@@ -133,6 +135,7 @@ def shown(peer, container):
     return peer.status(container)["config"].get("resources")
 
 
+@pytest.mark.runtime
 def test_update_changes_the_limits_of_what_runs(gateway, peer, hello):
     container, group = run(peer, hello)
     update(peer, container, {"memory": "64M", "memoryReservation": "16M"})
@@ -212,6 +215,7 @@ def test_update_that_makes_no_sense_is_refused_by_name(gateway, peer, hello, res
 # --- lack of memory
 
 
+@pytest.mark.runtime
 def test_who_needs_more_than_the_limit_is_killed_and_shown_so(gateway, peer, hello):
     container = peer.create(hello, config={
         **POLICY_NO, "cmd": HOG, "resources": {"memory": "16M", "memorySwap": "16M"}})
@@ -282,6 +286,7 @@ def is_frozen(group):
     return group.read("freezer", "freezer.state", "") == "FROZEN"
 
 
+@pytest.mark.runtime
 def test_pause_freezes_and_resume_thaws(gateway, peer, hello):
     container, group = run(peer, hello)
     feature = f"Container:{container}"
@@ -309,6 +314,7 @@ def test_stop_of_a_paused_container_thaws_and_ends_it(gateway, peer, hello, opti
     assert peer.wait_state(container, "STOPPED").get("exitCode") == code
 
 
+@pytest.mark.runtime
 def test_forced_remove_ends_a_paused_container(gateway, peer, hello):
     container, group = run(peer, hello)
     assert peer.ask(f"Container:{container}", "pause").status == 204

@@ -5,7 +5,7 @@ import os
 import pathlib
 import subprocess
 
-from .world import wait_for
+from .world import RUNTIME, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -59,6 +59,7 @@ class Gateway:
             "containers": {"insecure_registries": [*registries]},
             "connection": {"broker_url": broker.url},
             "davit": {"run_dir": str(self.run), "cgroup_parent": self._world.cgroup_parent,
+                      "runtime": RUNTIME,
                       "bridge": {"retry_max": "2s"}},
         }
 
