@@ -266,6 +266,7 @@ int mon_control_run(struct monitor *m, struct dv_error *err)
     if (r < 0)
         return dv_error_sys(err, DV_ERR_INTERNAL, errno, "watch the socket");
     mon_take_over(m);
+    mon_console_restore(m);
     for (bool must_end = false; !must_end;) {
         struct epoll_event events[EVENTS];
         int count = epoll_wait(m->epoll, events, EVENTS, mon_launch_check_time(m));

@@ -147,6 +147,8 @@ void mon_console_has(struct monitor *m,
                      struct mon_container *container,
                      int terminal,
                      const struct dv_monitor_log *log);
+/* Those that the service manager kept. */
+void mon_console_restore(struct monitor *m);
 /* davitd gives one back. */
 void mon_console_take(struct monitor *m, const struct dv_monitor_console *what, int terminal);
 void mon_console_tell_all(struct monitor *m, struct mon_client *client);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Terminals. The runtime makes one inside the container and passes the other side over a socket.
- * This process owns it; davitd has a duplicate, which it gives back to the next monitor. So the
- * program in the container is not hung up when one of the two dies.
+ * This process owns it; davitd has a duplicate, which it gives back to the next monitor, and so has
+ * the service manager where there is one. So the program in the container is not hung up when one
+ * of them dies.
  */
 #include "base/log.h"
 #include "monitor/control.h"
+#include "monitor/fdstore.h"
 #include "monitor/protocol.h"
 
 #include <errno.h>
@@ -172,6 +174,7 @@ void mon_console_has(struct monitor *m,
     dv_log_thread_commit(m->log);
     if (err.class)
         dv_log(DV_LOG_ERROR, "container '%s': %s", container->id, err.text);
+    mon_fdstore_put(container->id, container->pid, terminal);
     for (struct mon_client *client = m->clients; client; client = client->next)
         if (client->wants_consoles && !client->is_dead && !tell(client, container))
             client->must_tell_consoles = true;
@@ -199,4 +202,14 @@ void mon_console_take(struct monitor *m, const struct dv_monitor_console *what, 
         return; /* ended meanwhile, or known already */
     struct giving giving = {m, container, &owned};
     mon_containers_load_one(m->containers, what->id, give_back, &giving);
+}
+
+static void restore(void *ctx, const struct dv_monitor_console *what, int terminal)
+{
+    mon_console_take(ctx, what, terminal);
+}
+
+void mon_console_restore(struct monitor *m)
+{
+    mon_fdstore_take(restore, m);
 }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/spawn.h"
 #include "monitor/control.h"
+#include "monitor/fdstore.h"
 #include "monitor/oom.h"
 #include "monitor/protocol.h"
 
@@ -60,6 +61,8 @@ void mon_exit_of_container(
     if (is_known)
         mon_records_add(m->records, &exit);
     dv_log_thread_ended(m->log, container->id, is_known, (int)exit.exit_code);
+    if (container->console >= 0)
+        mon_fdstore_remove(container->id, container->pid);
     mon_containers_forget(m->containers, container);
     mon_tell_exits(m);
 }

@@ -269,3 +269,26 @@ def test_a_slow_reader_loses_nothing_of_an_exec(gateway, peer, sleeper):
     rest = process.stdout.read()
     assert process.wait(30) == 0
     assert b"1" + rest == "".join(f"{n}\n" for n in range(1, 400001)).encode()
+
+
+def test_a_client_that_does_not_read_holds_up_its_container_for_seconds_and_nobody_else(
+        gateway, registry, peer, terminal, shells):
+    session = terminal("run", "-it", "--restart", "no", "--name", "floods", shells)
+    session.wait("# ")
+    session.type("n=0; while :; do n=$((n+1)); echo $n number; done\n")
+    session.wait("100 number")
+    session.signal(signal.SIGSTOP)
+    floods = next(f for f in peer.twin if f.startswith("Container:")).removeprefix("Container:")
+    other = shell(peer, registry, COUNTING)
+    wait_more(gateway, other, "output of another container meanwhile")
+    assert gateway.command("exec", other, "echo", "served") == (0, "served\n")
+    path = gateway.home / "containers" / floods / "json.log"
+    worlds.wait_for(lambda: "does not read and is let go" in gateway.monitor.text(), 30,
+                    "the client is let go")
+    size = path.stat().st_size
+    worlds.wait_for(lambda: path.stat().st_size != size, 10, "the container goes on")
+    session.signal(signal.SIGCONT)
+    session.wait("attached again", 30)
+    session.type("\x03exit 6\n")
+    assert session.wait_end() == 6
+    end(peer, other)

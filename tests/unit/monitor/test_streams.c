@@ -57,20 +57,34 @@ static int connect_raw(void)
                                                                                 : -1;
 }
 
-static void start_monitor(void)
+/* Under a service manager whose socket is `manager` (NULL: none), with a descriptor that it kept
+ * under `name` (-1: none). */
+static void start_monitor_under(const char *manager, int kept, const char *name)
 {
-    const char *argv[] = {"davit-monitor", "--run-dir", run_dir, "--log-level", "error", NULL};
+    static const char script[] = "export LISTEN_PID=$$; exec " DV_BIN_DIR
+                                 "/davit-monitor --run-dir \"$0\" --log-level error";
+    const char *argv[] = {"sh", "-c", script, run_dir, NULL};
+    char variables[3][160];
+    const char *env[] = {variables[0], variables[1], variables[2], NULL};
+    snprintf(variables[0], sizeof(variables[0]), "NOTIFY_SOCKET=%s", manager ? manager : "");
+    snprintf(variables[1], sizeof(variables[1]), "LISTEN_FDS=%d", kept >= 0);
+    snprintf(variables[2], sizeof(variables[2]), "LISTEN_FDNAMES=%s", name ? name : "");
     dv_autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     dv_autoclose int connection = -1;
-    const struct dv_spawn_fd fds[] = {{null, 0}, {2, 1}, {2, 2}};
+    const struct dv_spawn_fd fds[] = {{null, 0}, {2, 1}, {2, 2}, {kept, 3}};
     struct dv_spawn what = {
-        .path = DV_BIN_DIR "/davit-monitor", .argv = argv, .fds = fds, .fd_count = 3};
+        .path = "/bin/sh", .argv = argv, .envp = env, .fds = fds, .fd_count = kept >= 0 ? 4 : 3};
     cr_assert_eq(dv_spawn_start(&what, &monitor, &err), 0, "%s", err.text);
     int64_t until = now_ns() + WAIT_NS;
     while ((connection = connect_raw()) < 0) {
         cr_assert_lt(now_ns(), until, "davit-monitor does not listen");
         (void)poll(NULL, 0, 5);
     }
+}
+
+static void start_monitor(void)
+{
+    start_monitor_under(NULL, -1, NULL);
 }
 
 static void kill_monitor(void)
@@ -270,7 +284,12 @@ static void expect_ended(int fd, int code)
 Test(streams, a_terminal_is_typed_into_resized_and_ends_with_the_code)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
-    (void)run("t", "trap 'stty size' WINCH; test -t 0 && echo terminal; " ECHO, true);
+    /* A signal with a trap ends a `read`. */
+    (void)run(
+        "t",
+        "trap 'stty size' WINCH; test -t 0 && while :; do read x || continue; echo \"got $x\"; "
+        "test \"$x\" = end && exit 7; done",
+        true);
     dv_autoclose int fd = attach("t", false);
     const struct dv_monitor_attached *what = attached(fd, arena);
     cr_expect(what->is_tty);
@@ -332,6 +351,66 @@ Test(streams, a_terminal_goes_on_with_the_next_daemon_and_the_monitor_after_it)
     (void)attached(fd, arena);
     type(fd, "end\n");
     expect_output(fd, "got end");
+}
+
+/* What a service manager is sent: the text, and the descriptor, -1 without one. */
+static int take_notice(int manager, char text[static 512])
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {text, 511};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    struct pollfd ready = {.fd = manager, .events = POLLIN};
+    int fd = -1;
+    cr_assert_eq(poll(&ready, 1, (int)(WAIT_NS / 1000000)), 1, "nothing is said to the manager");
+    ssize_t got = recvmsg(manager, &message, MSG_CMSG_CLOEXEC);
+    cr_assert_gt(got, 0);
+    text[got] = '\0';
+    if (CMSG_FIRSTHDR(&message))
+        memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+    return fd;
+}
+
+Test(streams, a_terminal_kept_by_the_service_manager_survives_both)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char path[128];
+    char text[512];
+    snprintf(path, sizeof(path), "%s/notify", run_dir);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    dv_autoclose int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(manager, (const struct sockaddr *)&address, sizeof(address)), 0);
+    exits->free(exits);
+    exits = NULL;
+    kill_monitor();
+    start_monitor_under(path, -1, NULL);
+    open_exits();
+    (void)run("t", ECHO, true);
+    dv_autoclose int kept = take_notice(manager, text);
+    cr_assert_geq(kept, 0);
+    char *name = strstr(text, "FDNAME=");
+    cr_assert(strncmp(text, "FDSTORE=1\n", 10) == 0 && name, "%s", text);
+    exits->free(exits);
+    exits = NULL;
+    kill_monitor();
+    start_monitor_under(path, kept, name + strlen("FDNAME="));
+    dv_close(&kept);
+    open_exits();
+    dv_autoclose int fd = attach("t", false);
+    cr_expect(attached(fd, arena)->is_tty);
+    type(fd, "end\n");
+    expect_output(fd, "got end");
+    kept = take_notice(manager, text);
+    cr_expect_geq(kept, 0, "%s", text);
+    /* This monitor is not its parent: the end is seen, the code is not. */
+    cr_expect_eq(take_notice(manager, text), -1);
+    cr_expect(strncmp(text, "FDSTOREREMOVE=1\nFDNAME=tty.", 27) == 0, "%s", text);
 }
 
 Test(streams, who_waits_gets_the_first_byte)
