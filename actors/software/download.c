@@ -72,7 +72,7 @@ static int check_part(struct software *s, struct part *part, struct dv_error *er
     if (old) {
         snprintf(part->replaces, sizeof(part->replaces), "%s", old->id);
         part->was_paused = old->status == DV_STATUS_PAUSED;
-        part->was_running = part->was_paused || old->status == DV_STATUS_RUNNING;
+        part->was_running = part->was_paused || old->status == DV_STATUS_RUNNING || old->comes_back;
     }
     return 0;
 }

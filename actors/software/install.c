@@ -22,6 +22,9 @@ void software_clear_module(struct software *s)
 {
     dv_timer_cancel(s->cell, s->gate_timer);
     s->gate_timer = 0;
+    dv_timer_cancel(s->cell, s->step_timer);
+    s->step_timer = 0;
+    s->tries = 0;
     s->stage = DV_STAGE_NONE;
     s->part_count = 0;
     s->at = 0;
@@ -117,12 +120,17 @@ static void on_old_stopped(struct dv_cell *cell, void *ctx, const struct dv_outc
         return;
     struct software *s = dv_cell_state(cell);
     struct part *part = &s->parts[s->at];
-    /* One that was not running has nothing to stop, except a restart that it waits for. */
-    if (outcome->error && part->was_running) {
+    const struct known *old = known_by_id(s->known, part->replaces);
+    if (outcome->error && old &&
+        (old->status == DV_STATUS_RUNNING || old->status == DV_STATUS_PAUSED)) {
         software_undo(s, DV_SOFTWARE_FINISHED_ERROR, outcome->error->text);
         return;
     }
-    part->was_running |= !outcome->error;
+    /* A stop of one that is down succeeds when it takes a restart away. */
+    if (outcome->error && old && !old->comes_back)
+        part->was_running = false;
+    else if (!outcome->error)
+        part->was_running = true;
     s->at++;
     stop_next(s);
 }

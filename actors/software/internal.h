@@ -84,6 +84,9 @@ struct software {
     char reason[1024];
     bool is_again; /* it is undone to be done again */
     uint64_t gate_timer;
+    unsigned tries; /* at the current step of putting things in order */
+    void (*step)(struct software *s);
+    uint64_t step_timer;
 
     /* remove.c */
     char **results; /* of each dependency: NULL not yet, "" removed, else why not */

@@ -65,6 +65,21 @@ static char *copy_of(const char *text, bool *is_short)
     return copy;
 }
 
+static bool is_up(enum dv_status status)
+{
+    return status == DV_STATUS_RUNNING || status == DV_STATUS_PAUSED;
+}
+
+static void take_state(struct known *known, const struct dv_container_record *record)
+{
+    const struct dv_restart_policy *policy = record->spec->restart_policy;
+    known->status = record->state->status;
+    known->comes_back =
+        policy && !is_up(known->status) && record->started_before && !record->manually_stopped &&
+        (policy->type == DV_RESTART_ALWAYS || policy->type == DV_RESTART_UNLESS_STOPPED ||
+         (policy->type == DV_RESTART_ON_FAILURE && record->state->exit_code));
+}
+
 static struct known *known_of(const struct dv_container_record *record)
 {
     struct known *known = calloc(1, sizeof(*known));
@@ -77,7 +92,7 @@ static struct known *known_of(const struct dv_container_record *record)
     known->module = copy_of(record->module_name, &is_short);
     known->version = copy_of(record->module_version, &is_short);
     known->artifact = copy_of(record->artifact_digest, &is_short);
-    known->status = record->state->status;
+    take_state(known, record);
     if (!is_short)
         return known;
     free_known(known);
@@ -109,7 +124,7 @@ int known_put(struct known_set *set, const struct dv_container_record *record, s
     /* Most events are about the state alone. */
     if (is_there && strcmp(set->items[at]->name, record->name) == 0 &&
         strcmp(set->items[at]->image_ref, record->spec->image_ref) == 0) {
-        set->items[at]->status = record->state->status;
+        take_state(set->items[at], record);
         return 0;
     }
     struct known *fresh = known_of(record);

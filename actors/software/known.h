@@ -19,6 +19,7 @@ struct known {
     char *version;
     char *artifact;
     enum dv_status status;
+    bool comes_back; /* it is down, and its policy wants it up */
 };
 
 struct known_set;

@@ -54,6 +54,17 @@ static char *failures(const struct software *s, size_t count)
     return dv_buf_take(&text, NULL);
 }
 
+static void on_end_kept(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    if (dv_cell_is_ending(cell))
+        return;
+    if (outcome->error)
+        dv_log(DV_LOG_ERROR, "software: progress is not kept: %s", outcome->error->text);
+    software_finish_operation(dv_cell_state(cell));
+}
+
+/* What is told last is kept before the operation is forgotten, so that the twin shows its end. */
 static void finish(struct software *s)
 {
     const struct dv_dependency *list[DV_SOFTWARE_MODULES_MAX];
@@ -68,7 +79,7 @@ static void finish(struct software *s)
     count = gather(s, FATE_REMOVED, list, DV_SOFTWARE_MODULES_MAX);
     if (count)
         software_report_list(s, DV_SOFTWARE_FINISHED_SUCCESS, list, count, NULL);
-    software_finish_operation(s);
+    software_keep(s, on_end_kept);
 }
 
 /* -- one dependency ------------------------------------------------------------------------- */

@@ -15,6 +15,38 @@ static void put_back_next(struct software *s);
 static void settle_next(struct software *s);
 static void rename_next(struct software *s);
 
+/* -- steps that must not fail for a passing reason ------------------------------------------ */
+
+/* With the pauses about four minutes. */
+#define TRIES_MAX    12
+#define TRY_FIRST_MS 1000
+#define TRY_MAX_MS   30000
+
+static void on_step_due(struct dv_cell *cell, void *ctx)
+{
+    (void)ctx;
+    struct software *s = dv_cell_state(cell);
+    s->step_timer = 0;
+    s->step(s);
+}
+
+/* False when it was tried often enough: then the next step counts anew. */
+static bool
+try_again(struct software *s, void (*step)(struct software *), const struct dv_error *why)
+{
+    if (s->tries == TRIES_MAX) {
+        s->tries = 0;
+        return false;
+    }
+    int64_t wait_ms = (int64_t)TRY_FIRST_MS << s->tries++;
+    if (wait_ms > TRY_MAX_MS)
+        wait_ms = TRY_MAX_MS;
+    dv_log(DV_LOG_WARN, "software: tried again in %lld ms: %s", (long long)wait_ms, why->text);
+    s->step = step;
+    s->step_timer = dv_timer_set(s->cell, wait_ms, on_step_due, NULL);
+    return true;
+}
+
 /* -- proving -------------------------------------------------------------------------------- */
 
 static bool is_replacing(const struct software *s)
@@ -105,6 +137,8 @@ static void on_renamed(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     if (dv_cell_is_ending(cell))
         return;
     struct software *s = dv_cell_state(cell);
+    if (outcome->error && try_again(s, rename_next, outcome->error))
+        return;
     if (outcome->error) {
         char reason[1024];
         snprintf(reason, sizeof(reason), "the new container runs, but under another name: %.800s",
@@ -112,6 +146,7 @@ static void on_renamed(struct dv_cell *cell, void *ctx, const struct dv_outcome 
         software_end_module(s, DV_SOFTWARE_FINISHED_ERROR, reason);
         return;
     }
+    s->tries = 0;
     s->at++;
     rename_next(s);
 }
@@ -137,8 +172,12 @@ static void on_old_removed(struct dv_cell *cell, void *ctx, const struct dv_outc
         return;
     struct software *s = dv_cell_state(cell);
     /* After a restart it may be gone already. */
-    if (outcome->error && known_by_id(s->known, s->parts[s->at].replaces))
+    if (outcome->error && known_by_id(s->known, s->parts[s->at].replaces)) {
+        if (try_again(s, settle_next, outcome->error))
+            return;
         dv_log(DV_LOG_ERROR, "software: a replaced container stays: %s", outcome->error->text);
+    }
+    s->tries = 0;
     s->at++;
     settle_next(s);
 }
@@ -204,6 +243,9 @@ static void on_put_back(struct dv_cell *cell, void *ctx, const struct dv_outcome
         return;
     struct software *s = dv_cell_state(cell);
     struct part *part = &s->parts[s->at];
+    if (outcome->error && try_again(s, put_back_next, outcome->error))
+        return;
+    s->tries = 0;
     if (outcome->error) {
         dv_log(DV_LOG_ERROR, "software: '%s' does not run as before: %s", part->name,
                outcome->error->text);
@@ -240,9 +282,13 @@ static void on_undone(struct dv_cell *cell, void *ctx, const struct dv_outcome *
     if (dv_cell_is_ending(cell))
         return;
     struct software *s = dv_cell_state(cell);
-    if (outcome->error && known_by_id(s->known, s->parts[s->at].id))
+    if (outcome->error && known_by_id(s->known, s->parts[s->at].id)) {
+        if (try_again(s, undo_next, outcome->error))
+            return;
         dv_log(DV_LOG_ERROR, "software: a container of a failed module stays: %s",
                outcome->error->text);
+    }
+    s->tries = 0;
     s->at++;
     undo_next(s);
 }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "messages/codec.h"
 #include "runtime/fake/driver.h"
+#include "software.h"
 #include "spec/twin.h"
 #include "world.h"
 
@@ -325,6 +326,7 @@ void world_check(struct world *world)
     check_machine(world, all);
     check_twin(world, all);
     check_creates(world, all);
+    world_software_check(world, all);
     for (size_t i = 0; i < all->containers.count; i++)
         check_want(world, &all->containers.items[i]);
     if (world->sim->record_files.set_aside)

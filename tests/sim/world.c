@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include "base/log.h"
+#include "software.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -235,6 +236,9 @@ static void do_behaviour(struct world *world)
             (int64_t)world_random(world, 2) * (int64_t)world_random(world, 15000) * NS_PER_MS,
         .call_ns = chance(world, 20) ? (int64_t)world_random(world, 40000) * NS_PER_MS : 0,
     };
+    /* Slow calls pass time for all: restarts that come faster than that would never end. */
+    if (behaviour.ends_by_itself)
+        behaviour.call_ns %= 1000 * NS_PER_MS;
     if (chance(world, 30))
         snprintf(behaviour.stop_signal, sizeof(behaviour.stop_signal), "SIGQUIT");
     if (dv_fake_machine_script(world->sim->machine, NULL, &behaviour, NULL) < 0)
@@ -302,7 +306,7 @@ static void do_delay(struct world *world)
 
 static void act(struct world *world)
 {
-    switch (world_random(world, 21)) {
+    switch (world_random(world, 24)) {
     case 20:
         do_metrics(world);
         break;
@@ -341,6 +345,11 @@ static void act(struct world *world)
         if (chance(world, 60))
             crash(world);
         break;
+    case 21:
+    case 22:
+    case 23:
+        world_software_act(world);
+        break;
     default:
         do_command(world);
         break;
@@ -359,6 +368,7 @@ static void settle(struct world *world)
     for (int call = 0; call < DV_FAKE_CALLS; call++)
         set_fault(world, (enum dv_fake_call)call, 0);
     world->sim->images.failures = 0;
+    world->sim->downloads.failures = 0;
     world->sim->record_files.failures = 0;
     world->sim->journal_files.fail_after = -1;
     dv_fake_machine_set_monitor(world->sim->machine, true);

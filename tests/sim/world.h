@@ -10,13 +10,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WORLD_TARGETS_MAX 64
-#define WORLD_PROBLEM_MAX 8192
+#define WORLD_TARGETS_MAX    64
+#define WORLD_PROBLEM_MAX    8192
+#define WORLD_SOFTWARE_NAMES 4
 
 /* A container that the scenario knows by its id. */
 struct world_target {
     char id[129];
     bool may_be_gone; /* a remove was sent */
+};
+
+/* A container that only software updates touch. */
+struct world_software {
+    bool was_there;   /* at the last quiet point */
+    bool may_be_gone; /* a remove was sent since then */
+    bool may_be_down; /* a remove was sent, and may have failed half way */
 };
 
 struct world {
@@ -27,6 +35,7 @@ struct world {
     size_t commands_seen; /* answers up to here have been looked at */
     unsigned images;      /* references given out: each create has its own */
     unsigned names;
+    struct world_software software[WORLD_SOFTWARE_NAMES];
     bool has_disk_faults;    /* journal and record files fail at times */
     bool has_release_faults; /* leftovers in the runtime are allowed */
     bool has_policy_updates; /* restart policies change under way */

@@ -33,9 +33,10 @@
 #define LIST_BYTES    (64U << 20)
 
 static const struct dv_cell_type *const cell_types[] = {
-    &dv_bridge_cell,   &dv_container_cell, &dv_exits_cell,  &dv_factory_cell, &dv_image_cell,
-    &dv_metrics_cell,  &dv_network_cell,   &dv_roster_cell, &dv_sampler_cell, &dv_session_cell,
-    &dv_software_cell, &dv_store_cell,     &dv_worker_cell, &dv_workers_cell, NULL,
+    &dv_bridge_cell,  &dv_container_cell, &dv_exits_cell,   &fake_downloader_cell,
+    &dv_factory_cell, &dv_image_cell,     &dv_metrics_cell, &dv_network_cell,
+    &dv_roster_cell,  &dv_sampler_cell,   &dv_session_cell, &dv_software_cell,
+    &dv_store_cell,   &dv_worker_cell,    &dv_workers_cell, NULL,
 };
 
 static const struct dv_registry_settings no_registries;
@@ -146,6 +147,7 @@ static int spawn_services(struct daemon_sim *sim, struct dv_error *err)
         {DV_ADDRESS_IMAGE, "image"},
         {DV_ADDRESS_ROSTER, "roster"},
         {DV_ADDRESS_FACTORY, "ContainerFactory"},
+        {DV_ADDRESS_DOWNLOADER, "downloader"},
         {DV_ADDRESS_SOFTWARE, "SoftwareUpdatable"},
         {DV_ADDRESS_SAMPLER, "sampler"},
         {DV_ADDRESS_METRICS, "Metrics"},
@@ -207,6 +209,7 @@ int daemon_sim_start(struct daemon_sim *sim, struct dv_error *err)
     struct dv_system_options options = {
         .types = cell_types, .env = &sim->env, .shared_hosts_max = sim->hosts};
     sim->lives++;
+    fake_downloads_use(&sim->downloads);
     r = dv_system_new_sim(&options, &sim->clock, sim->seed * 1000 + sim->lives, &sim->system, err);
     if (r == 0)
         r = spawn_services(sim, err);

@@ -9,6 +9,7 @@
 #include "actors/kit/system.h"
 #include "runtime/fake/machine.h"
 #include "tests/support/fake_bridge.h"
+#include "tests/support/fake_downloader.h"
 #include "tests/support/fake_images.h"
 #include "tests/support/journal_memory.h"
 #include "tests/support/record_memory.h"
@@ -20,6 +21,7 @@ struct daemon_sim {
     struct dv_clock_fake clock;
     struct dv_fake_machine *machine;
     struct fake_images images;
+    struct fake_downloads downloads;
     struct fake_cloud *cloud;
     struct journal_memory journal_files;
     struct record_memory record_files;
