@@ -119,4 +119,9 @@ void daemon_registries(const struct dv_config *c,
         .registries = registries,
         .registry_count = c->registry_count,
     };
+    for (size_t i = 0; i < c->mirrors.count; i++) {
+        struct dv_error why = DV_ERROR_INIT;
+        if (c->mirrors.items[i][0] && dv_registry_mirror_add(ret, c->mirrors.items[i], &why) < 0)
+            dv_log(DV_LOG_WARN, "davit.images.mirrors: %s; it is not used", why.text);
+    }
 }

@@ -13,17 +13,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 
-#define DIR_MODE      0700
-#define LAYER_MODE    0755
-#define RECORD_MODE   0600
-#define ID_FIRST      12
-#define ID_STEP       4
-#define ID_LONGEST    (DV_LAYER_ID_SIZE - 1)
-#define REASON_MAX    400
-#define ARGUMENTS_MAX 20
-#define NUMBER_SIZE   24
+#define DIR_MODE        0700
+#define LAYER_MODE      0755
+#define RECORD_MODE     0600
+#define ID_FIRST        12
+#define ID_STEP         4
+#define ID_LONGEST      (DV_LAYER_ID_SIZE - 1)
+#define REASON_MAX      400
+#define ARGUMENTS_MAX   20
+#define NUMBER_SIZE     24
+#define LAYER_BYTES_MAX (64LL << 30)
 
 const char *dv_layers_dir(const struct dv_image_store *store)
 {
@@ -207,6 +209,17 @@ static int blame(const struct dv_unpack_job *job,
                         reason, result->exit_code);
 }
 
+/* A layer that swells (a bomb) must not fill the disk under everybody else: a tenth stays free. */
+static int64_t bytes_max_of(const struct dv_image_store *store)
+{
+    struct statvfs info;
+    int64_t max = store->layer_bytes_max > 0 ? store->layer_bytes_max : LAYER_BYTES_MAX;
+    if (statvfs(store->staging_dir, &info) < 0)
+        return max;
+    uint64_t room = (uint64_t)info.f_bavail * info.f_frsize / 10 * 9;
+    return room < (uint64_t)max ? (int64_t)room + 1 : max;
+}
+
 /* `argv` has `count` arguments and room for the limits. */
 static int launch_unpack(struct dv_image_store *store,
                          const char *argv[ARGUMENTS_MAX],
@@ -216,11 +229,9 @@ static int launch_unpack(struct dv_image_store *store,
                          struct dv_error *err)
 {
     char bytes[NUMBER_SIZE], entries[NUMBER_SIZE];
-    if (store->layer_bytes_max > 0) {
-        (void)snprintf(bytes, sizeof(bytes), "%lld", (long long)store->layer_bytes_max);
-        argv[count++] = "--max-bytes";
-        argv[count++] = bytes;
-    }
+    (void)snprintf(bytes, sizeof(bytes), "%lld", (long long)bytes_max_of(store));
+    argv[count++] = "--max-bytes";
+    argv[count++] = bytes;
     if (store->layer_entries_max > 0) {
         (void)snprintf(entries, sizeof(entries), "%lld", (long long)store->layer_entries_max);
         argv[count++] = "--max-entries";

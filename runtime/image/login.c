@@ -16,11 +16,11 @@ int dv_pull_fill_token(struct dv_pull *pull, struct task *task, struct dv_error 
     char scope[DV_REFERENCE_REPOSITORY_MAX + 32];
     (void)snprintf(scope, sizeof(scope), "repository:%s:pull", pull->reference.repository);
     if (dv_token_url(&pull->challenge, scope, pull->arena, &cmd->url, &cause) < 0)
-        return dv_pull_die(pull, &cause, err);
+        return dv_pull_die_for_good(pull, &cause, err);
     bool realm_is_https = false;
     struct dv_str realm_host;
     (void)dv_url_origin(pull->challenge.realm, &realm_is_https, &realm_host);
-    const char *own = dv_reference_api_host(&pull->reference);
+    const char *own = pull->host;
     char *host = dv_arena_strndup(pull->arena, realm_host.data, realm_host.len);
     if (!host)
         return dv_pull_no_memory(pull, err);
@@ -69,7 +69,8 @@ int dv_pull_deny(struct dv_pull *pull,
     size_t used = strlen(cause.text);
     if (!user)
         (void)snprintf(cause.text + used, sizeof(cause.text) - used,
-                       "; no credentials are configured for '%s'%s%s", pull->reference.host,
+                       "; no credentials are configured for '%s'%s%s",
+                       pull->is_mirror ? pull->host : pull->reference.host,
                        pull->login_note ? ", and " : "", pull->login_note ? pull->login_note : "");
     else if (pull->is_secret_withheld)
         (void)snprintf(cause.text + used, sizeof(cause.text) - used,

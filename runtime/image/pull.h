@@ -50,7 +50,10 @@ struct dv_pull {
     struct dv_arena *arena;
     struct dv_reference reference;
     const struct dv_registry_settings *settings;
+    const char *host;                   /* that is asked: a mirror first, then the registry */
     const struct dv_registry *registry; /* NULL: nothing is configured for the host */
+    bool is_mirror;
+    struct dv_error mirror_failure; /* why the mirror did not do */
     struct dv_platform platform;
     const char *ingest_dir;
     int64_t stall_ms;
@@ -63,6 +66,8 @@ struct dv_pull {
 
     const char *user; /* NULL: no credentials */
     const char *password;
+    const char *found_user; /* of the login that the caller brought: for the registry only */
+    const char *found_password;
     const char *login_note; /* why those of the credentials file are not used */
     char *authorization;    /* NULL: none */
     bool is_basic;
@@ -78,8 +83,11 @@ struct dv_pull {
     struct dv_pull_result result;
 };
 
-/* Kills the pull; moves `cause` to *err with the image and the registry in front. */
+/* A failure. If only a mirror was asked so far, the registry is asked now and this returns 0; else
+ * it kills the pull and moves `cause` to *err with the image and the registry in front. */
 int dv_pull_die(struct dv_pull *pull, const struct dv_error *cause, struct dv_error *err);
+/* Kills it, mirror or not. */
+int dv_pull_die_for_good(struct dv_pull *pull, const struct dv_error *cause, struct dv_error *err);
 int dv_pull_no_memory(struct dv_pull *pull, struct dv_error *err);
 
 static inline struct dv_bytes dv_pull_secret(char *text)

@@ -14,7 +14,7 @@
 
 /* ---- errors ---- */
 
-int dv_pull_die(struct dv_pull *pull, const struct dv_error *cause, struct dv_error *err)
+int dv_pull_die_for_good(struct dv_pull *pull, const struct dv_error *cause, struct dv_error *err)
 {
     enum dv_error_class class = cause->class;
     if (class == DV_ERR_INVALID || class == DV_ERR_NOT_FOUND || class == DV_ERR_LIMIT ||
@@ -25,10 +25,47 @@ int dv_pull_die(struct dv_pull *pull, const struct dv_error *cause, struct dv_er
     if (!pull->is_transport_settled && dv_reference_host_is_bare(&pull->reference))
         hint = " (the text before the first '/' is the registry's host: was it forgotten?)";
     return dv_error_set(
-        err, class, "image '%s': registry '%s': %s%s%s%s", pull->reference.text,
-        dv_reference_api_host(&pull->reference), cause->text, hint,
+        err, class, "image '%s': registry '%s': %s%s%s%s%s%s", pull->reference.text, pull->host,
+        cause->text, hint,
         pull->plain_http.class && !pull->is_transport_settled ? "; and by plain HTTP: " : "",
-        pull->is_transport_settled ? "" : pull->plain_http.text);
+        pull->is_transport_settled ? "" : pull->plain_http.text,
+        pull->mirror_failure.class ? "; and its mirror: " : "", pull->mirror_failure.text);
+}
+
+/* From now on that host is asked, as the settings say for it. */
+static void ask_host(struct dv_pull *pull, const char *host, const char *configured, bool is_mirror)
+{
+    pull->host = host;
+    pull->is_mirror = is_mirror;
+    pull->registry = dv_registry_find(pull->settings, configured);
+    bool is_known = pull->registry && pull->registry->user;
+    pull->user = is_known ? pull->registry->user : is_mirror ? NULL : pull->found_user;
+    pull->password = is_known ? pull->registry->password : is_mirror ? NULL : pull->found_password;
+    pull->is_insecure = dv_registry_is_insecure(pull->settings, configured);
+    pull->is_https = !pull->is_insecure;
+    pull->is_transport_settled = false;
+    pull->plain_http = DV_ERROR_INIT;
+    pull->authorization = NULL;
+    pull->is_basic = false;
+    pull->login++;
+    pull->depth = 0;
+    for (size_t i = 0; i < FIXED_TASKS; i++)
+        pull->tasks[i] = (struct task){.kind = (enum task_kind)i, .what.size = -1};
+    struct task *document = &pull->tasks[TASK_DOCUMENT];
+    document->stage = STAGE_GET;
+    if (pull->reference.digest[0])
+        document->what.digest = pull->reference.digest;
+}
+
+/* What a mirror does not have or does not give, the registry may. */
+int dv_pull_die(struct dv_pull *pull, const struct dv_error *cause, struct dv_error *err)
+{
+    if (!pull->is_mirror || pull->result.manifest.digest || cause->class == DV_ERR_NO_MEMORY)
+        return dv_pull_die_for_good(pull, cause, err);
+    (void)dv_error_set(&pull->mirror_failure, cause->class, "%.120s: %.400s", pull->host,
+                       cause->text);
+    ask_host(pull, dv_reference_api_host(&pull->reference), pull->reference.host, false);
+    return 0;
 }
 
 int dv_pull_no_memory(struct dv_pull *pull, struct dv_error *err)
@@ -51,15 +88,9 @@ dv_pull_object(const struct dv_pull *pull, const struct task *task, char text[DV
 
 /* ---- life ---- */
 
-/* The configuration knows best; else what the caller has found. */
 static int
 take_login(struct dv_pull *pull, const struct dv_registry_login *login, struct dv_error *err)
 {
-    if (pull->registry && pull->registry->user) {
-        pull->user = pull->registry->user;
-        pull->password = pull->registry->password;
-        return 0;
-    }
     if (!login)
         return 0;
     if (login->note && !(pull->login_note = dv_arena_strdup(pull->arena, login->note)))
@@ -67,9 +98,9 @@ take_login(struct dv_pull *pull, const struct dv_registry_login *login, struct d
     if (!login->user || !*login->user)
         return 0;
     const char *password = login->password.len ? (const char *)login->password.data : "";
-    pull->user = dv_arena_strdup(pull->arena, login->user);
-    pull->password = dv_arena_strndup(pull->arena, password, login->password.len);
-    return pull->user && pull->password ? 0 : dv_pull_no_memory(pull, err);
+    pull->found_user = dv_arena_strdup(pull->arena, login->user);
+    pull->found_password = dv_arena_strndup(pull->arena, password, login->password.len);
+    return pull->found_user && pull->found_password ? 0 : dv_pull_no_memory(pull, err);
 }
 
 int dv_pull_new(const struct dv_pull_options *options, struct dv_pull **ret, struct dv_error *err)
@@ -80,7 +111,6 @@ int dv_pull_new(const struct dv_pull_options *options, struct dv_pull **ret, str
                             options->reference->text);
     pull->reference = *options->reference;
     pull->settings = options->settings;
-    pull->registry = dv_registry_find(options->settings, pull->reference.host);
     int r = take_login(pull, options->login, err);
     if (r < 0)
         return r;
@@ -89,16 +119,13 @@ int dv_pull_new(const struct dv_pull_options *options, struct dv_pull **ret, str
     pull->stall_ms = options->stall_ms;
     pull->downloads_max =
         options->downloads_max ? options->downloads_max : DV_PULL_DOWNLOADS_DEFAULT;
-    pull->is_insecure = dv_registry_is_insecure(options->settings, pull->reference.host);
-    pull->is_https = !pull->is_insecure;
     pull->result.reference = pull->reference.text;
-    for (size_t i = 0; i < FIXED_TASKS; i++)
-        pull->tasks[i] = (struct task){.kind = (enum task_kind)i, .what.size = -1};
     pull->task_count = FIXED_TASKS;
-    struct task *document = &pull->tasks[TASK_DOCUMENT];
-    document->stage = STAGE_GET;
-    if (pull->reference.digest[0])
-        document->what.digest = pull->reference.digest;
+    const char *mirror = dv_registry_mirror(options->settings, pull->reference.host);
+    if (mirror)
+        ask_host(pull, mirror, mirror, true);
+    else
+        ask_host(pull, dv_reference_api_host(&pull->reference), pull->reference.host, false);
     *ret = dv_steal(&pull);
     return 0;
 }
@@ -121,7 +148,7 @@ static int fill_download(struct dv_pull *pull,
                          struct dv_error *err)
 {
     struct dv_download_cmd *cmd = &task->body.download;
-    const char *host = dv_reference_api_host(&pull->reference);
+    const char *host = pull->host;
     cmd->url =
         dv_arena_printf(pull->arena, "%s://%s/v2/%s/%s/%s", pull->is_https ? "https" : "http", host,
                         pull->reference.repository, kind, object);

@@ -15,6 +15,30 @@ const struct dv_registry *dv_registry_find(const struct dv_registry_settings *se
     return NULL;
 }
 
+const char *dv_registry_mirror(const struct dv_registry_settings *settings, const char *host)
+{
+    for (size_t i = 0; i < settings->mirror_count; i++)
+        if (dv_str_ieq(settings->mirrors[i].host, host))
+            return settings->mirrors[i].mirror;
+    return NULL;
+}
+
+int dv_registry_mirror_add(struct dv_registry_settings *settings,
+                           const char *text,
+                           struct dv_error *err)
+{
+    struct dv_str host, mirror;
+    if (!dv_str_cut(dv_str_of(text), '=', &host, &mirror) || host.len == 0 || mirror.len == 0 ||
+        memchr(text, '/', strlen(text)))
+        return dv_error_set(err, DV_ERR_INVALID,
+                            "mirror '%.200s': host[:port]=host[:port] is expected", text);
+    if (settings->mirror_count == DV_MIRRORS_MAX)
+        return dv_error_set(err, DV_ERR_LIMIT, "mirror '%.200s': more than %d", text,
+                            DV_MIRRORS_MAX);
+    settings->mirrors[settings->mirror_count++] = (struct dv_mirror){host, mirror.data};
+    return 0;
+}
+
 bool dv_registry_is_insecure(const struct dv_registry_settings *settings, const char *host)
 {
     for (size_t i = 0; i < settings->insecure_count; i++)

@@ -27,8 +27,8 @@ struct dv_image_store;
 struct dv_image_store_options {
     const char *home_dir;       /* absolute; made if it is missing */
     const char *unpack_program; /* absolute path of davit-unpack; NULL: layers cannot be unpacked */
-    int64_t layer_bytes_max;    /* of one unpacked layer; 0: davit-unpack's own limit */
-    int64_t layer_entries_max;  /* likewise */
+    int64_t layer_bytes_max;   /* of one unpacked layer, 0: 64 GiB; never more than there is room */
+    int64_t layer_entries_max; /* likewise */
     const struct dv_clock *clock; /* NULL: the machine's */
 };
 

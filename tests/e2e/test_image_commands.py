@@ -264,6 +264,7 @@ def test_unused_images_expire_and_used_ones_stay(world, broker, peer, registry, 
     peer.wait_state(container, "RUNNING")
     assert peer.ask(f"Container:{container}", "remove", True).status == 204
     worlds.wait_for(lambda: on_disk(gateway) == ([], []), 30, "all expires with its container")
+    worlds.wait_for(lambda: staging_is_empty(gateway), 10, "the layer's files are deleted")
 
 
 def test_images_that_expired_while_the_daemon_was_away(world, broker, peer, registry, hello):
@@ -274,6 +275,7 @@ def test_images_that_expired_while_the_daemon_was_away(world, broker, peer, regi
     gateway.start_daemon()
     gateway.wait_ready(broker, 2)
     worlds.wait_for(lambda: not stored(gateway), 30, "the image is gone after the start")
+    worlds.wait_for(lambda: staging_is_empty(gateway), 10, "the layer's files are deleted")
 
 
 def test_expiry_can_be_switched_off(world, broker, peer, registry, hello):

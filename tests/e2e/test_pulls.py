@@ -261,6 +261,24 @@ def test_pulls_keep_to_their_rate(world, broker, peer):
     assert 2 < time.monotonic() - begin < 25
 
 
+def test_a_mirror_is_asked_before_the_registry(world, broker, peer):
+    registry, mirror = HandRegistry(world), HandRegistry(world)
+    image = images.busybox(["echo", "hello"])
+    reference = registry.push(image, "test/both")
+    mirror.push(image, "test/both")
+    alone = registry.push(images.busybox(["echo", "hello"], settings={"Labels": {"x": "y"}}),
+                          "test/alone")
+    gateway = start(world, broker, peer, [registry.host, mirror.host], begin=False)
+    gateway.config["davit"]["images"] = {"mirrors": [f"{registry.host}={mirror.host}"]}
+    gateway.start_monitor()
+    gateway.start_daemon()
+    gateway.wait_ready(broker)
+    works(gateway, peer, reference)
+    assert not registry.seen and mirror.paths("/blobs/")
+    works(gateway, peer, alone)
+    assert mirror.paths("test/alone/manifests") and registry.paths("test/alone/manifests")
+
+
 class _Proxy(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.asked.append(self.path)

@@ -682,3 +682,58 @@ Test(registry, layers_are_downloaded_a_few_at_a_time)
     cr_assert_eq(done, 0);
     cr_assert_eq(total, 70);
 }
+
+static struct dv_registry_settings with_mirror(void)
+{
+    static const struct dv_registry registries[] = {{.host = "m.example", .user = "m"}};
+    struct dv_registry_settings settings = {.registries = registries, .registry_count = 1};
+    cr_assert_eq(dv_registry_mirror_add(&settings, "r.example.com=m.example", NULL), 0);
+    return settings;
+}
+
+Test(registry, a_mirror_is_asked_first_with_its_own_login)
+{
+    struct dv_registry_settings settings = with_mirror();
+    struct fake fake = {0};
+    add_image(&fake, "https://m.example/v2/u/x", "1", "Basic bTo=", "Basic realm=\"x\"");
+    succeeds(&fake, REF, &settings);
+    cr_assert_null(strstr(fake.trace.data, "r.example.com/v2"), "%s", fake.trace.data);
+    dv_buf_done(&fake.trace);
+}
+
+Test(registry, what_a_mirror_does_not_have_comes_from_the_registry_without_its_login)
+{
+    struct dv_registry_settings settings = with_mirror();
+    struct fake fake = {0};
+    add(&fake, "https://m.example/v2/u/x/manifests/1", 500, NULL, "{}");
+    add_image(&fake, R, "1", NULL, NULL);
+    succeeds(&fake, REF, &settings);
+    cr_assert_not_null(strstr(fake.trace.data, "https://m.example/v2/u/x/manifests/1\n" R), "%s",
+                       fake.trace.data);
+    cr_assert_null(strstr(fake.trace.data, "Basic"));
+    dv_buf_done(&fake.trace);
+}
+
+Test(registry, when_both_fail_both_are_told)
+{
+    struct dv_registry_settings settings = with_mirror();
+    struct fake fake = {0};
+    DV_AUTO(dv_pull) pull = start(REF, &settings);
+    struct dv_error err = DV_ERROR_INIT;
+    cr_assert_eq(run(&fake, pull, &err), -DV_ERR_FAILED);
+    cr_assert(strstr(err.text, "r.example.com") && strstr(err.text, "and its mirror: m.example"),
+              "%s", err.text);
+    dv_buf_done(&fake.trace);
+}
+
+Test(registry, mirrors_are_pairs_of_hosts)
+{
+    struct dv_registry_settings settings = {0};
+    static const char *const wrong[] = {"", "a", "=b", "a=", "a=https://b", "a/x=b"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        cr_expect_eq(dv_registry_mirror_add(&settings, wrong[i], NULL), -DV_ERR_INVALID, "%s",
+                     wrong[i]);
+    cr_assert_eq(dv_registry_mirror_add(&settings, "Docker.io=m:5000", NULL), 0);
+    cr_assert_str_eq(dv_registry_mirror(&settings, "docker.io"), "m:5000");
+    cr_assert_null(dv_registry_mirror(&settings, "quay.io"));
+}
