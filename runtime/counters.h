@@ -32,9 +32,10 @@ struct dv_counters {
 };
 
 struct dv_counter_target {
-    const char *id;       /* of the container */
-    int64_t pid;          /* of its init process */
-    bool is_host_network; /* it has no traffic of its own */
+    const char *id;        /* of the container */
+    int64_t pid;           /* of its init process */
+    bool is_host_network;  /* it has no traffic of its own */
+    const char *interface; /* the host's end of its cable; NULL: not known */
 };
 
 struct dv_counter_pass {

@@ -69,6 +69,7 @@ static bool read_target(struct state *s, struct dv_target *target, struct dv_cou
         .id = target->id,
         .pid = target->pid,
         .is_host_network = target->is_host_network,
+        .interface = target->interface,
     };
     int r = target->set ? 0 : s->source->open(s->source, &what, &target->set, &err);
     if (r == 0)

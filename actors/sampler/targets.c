@@ -18,6 +18,7 @@ static void free_target(struct dv_targets *targets, struct dv_target *target)
     close_set(targets, target);
     free(target->id);
     free(target->name);
+    free(target->interface);
     free(target);
 }
 
@@ -87,24 +88,33 @@ static bool is_running(const struct dv_container_record *record)
     return (status == DV_STATUS_RUNNING || status == DV_STATUS_PAUSED) && record->state->pid > 0;
 }
 
+/* Keeps `*at` if it says so already. */
+static bool set_text(char **at, const char *text)
+{
+    if (*at && text && strcmp(*at, text) == 0)
+        return true;
+    char *copy = text ? strdup(text) : NULL;
+    if (text && !copy)
+        return false;
+    free(*at);
+    *at = copy;
+    return true;
+}
+
 /* Counters begin anew with each run, and its descriptors are of no use for the next one. */
 static bool
 take(struct dv_targets *targets, struct dv_target *target, const struct dv_container_record *record)
 {
     bool runs = is_running(record);
-    if (!runs || target->pid != record->state->pid)
+    const char *interface = record->network ? record->network->interface : NULL;
+    bool is_same_cable = interface && target->interface ? strcmp(interface, target->interface) == 0
+                                                        : !interface == !target->interface;
+    if (!runs || target->pid != record->state->pid || !is_same_cable)
         close_set(targets, target);
     target->is_running = runs;
     target->pid = record->state->pid;
     target->is_host_network = record->spec->network_mode == DV_NETWORK_HOST;
-    if (target->name && strcmp(target->name, record->name) == 0)
-        return true;
-    char *name = strdup(record->name);
-    if (!name)
-        return false;
-    free(target->name);
-    target->name = name;
-    return true;
+    return set_text(&target->interface, interface) && set_text(&target->name, record->name);
 }
 
 void dv_targets_expect(struct dv_targets *targets)

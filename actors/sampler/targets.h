@@ -18,7 +18,8 @@ struct dv_counter_set;
 struct dv_target {
     char *id;
     char *name;
-    int64_t pid; /* of its init process; another one is another run */
+    int64_t pid;     /* of its init process; another one is another run */
+    char *interface; /* the host's end of its cable; NULL: none */
     bool is_host_network;
     bool is_running; /* or paused */
     bool is_fresh;   /* heard of since the list was asked for */

@@ -29,6 +29,8 @@ struct dv_counter_set {
     bool is_kept;
     bool is_host_network;
     int64_t pid;
+    char interface[16]; /* the host's end of its cable; empty: not known */
+    int32_t index;      /* of that interface; 0: not found yet */
     char path[DV_CGROUP_PATH_MAX];
 };
 
@@ -36,6 +38,7 @@ struct meter {
     struct dv_counter_source source;
     struct dv_cgroup *cgroup;
     struct dv_meter_links *links; /* NULL: not to be had */
+    bool has_links;               /* they were read in this pass */
     char parent[DV_CGROUP_PATH_MAX];
     int procs[PROCS];
     int64_t ticks_per_s;
@@ -114,8 +117,9 @@ meter_begin(struct dv_counter_source *source, struct dv_counter_pass *ret, struc
     host->has_tasks =
         dv_meter_tasks(read_text(m->procs[PROC_LOAD], m->text, PROC_MAX), &host->tasks);
     read_disks(m, host);
-    host->has_net = m->links && dv_meter_links_read(m->links, NULL) == 0 &&
-                    dv_meter_links_uplinks(m->links, &host->net_read, &host->net_write);
+    m->has_links = m->links && dv_meter_links_read(m->links, NULL) == 0;
+    host->has_net =
+        m->has_links && dv_meter_links_uplinks(m->links, &host->net_read, &host->net_write);
     *ret = pass;
     return 0;
 }
@@ -125,7 +129,7 @@ meter_begin(struct dv_counter_source *source, struct dv_counter_pass *ret, struc
 static int open_net(const struct dv_counter_set *set)
 {
     char path[64];
-    if (set->is_host_network || set->pid <= 0)
+    if (set->is_host_network || set->pid <= 0 || set->interface[0])
         return -1;
     snprintf(path, sizeof(path), "/proc/%lld/net/dev", (long long)set->pid);
     return open(path, O_RDONLY | O_CLOEXEC);
@@ -154,6 +158,8 @@ static int meter_open(struct dv_counter_source *source,
     set->net = -1;
     set->pid = target->pid;
     set->is_host_network = target->is_host_network;
+    if (m->links && target->interface)
+        snprintf(set->interface, sizeof(set->interface), "%s", target->interface);
     int r = dv_cgroup_path(m->parent, target->id, set->path, err);
     if (r == 0 && m->kept < m->kept_max) {
         r = dv_cgroup_meter_open(m->cgroup, set->path, &set->group, err);
@@ -169,14 +175,29 @@ static int meter_open(struct dv_counter_source *source,
     return 0;
 }
 
-static void read_net(const struct meter *m,
-                     const struct dv_counter_set *set,
-                     int fd,
-                     struct dv_counters *counters)
+/* What comes in at the host's end is what the container sent. */
+static bool
+read_cable(const struct meter *m, struct dv_counter_set *set, struct dv_counters *counters)
+{
+    if (!m->has_links)
+        return false;
+    const struct dv_meter_link *link = set->index ? dv_meter_links_at(m->links, set->index) : NULL;
+    if (!link)
+        link = dv_meter_links_named(m->links, set->interface);
+    if (!link)
+        return false;
+    set->index = link->index;
+    counters->net_read = link->sent;
+    counters->net_write = link->received;
+    return true;
+}
+
+static void
+read_net(const struct meter *m, struct dv_counter_set *set, int fd, struct dv_counters *counters)
 {
     struct dv_str text;
     struct dv_str line;
-    counters->has_net = set->is_host_network;
+    counters->has_net = set->is_host_network || (set->interface[0] && read_cable(m, set, counters));
     if (fd < 0)
         return;
     text = read_text(fd, m->text, NET_DEV_MAX);

@@ -2,12 +2,12 @@
 #pragma once
 /*
  * The real source of counters (runtime/counters.h): control groups of containers, files below /proc
- * for the machine and for the network of a container, one dump of rtnetlink for all interfaces of
- * the machine. Descriptors of containers stay open up to a limit; those of containers beyond it are
- * opened for each pass.
+ * for the machine, one dump of rtnetlink for all interfaces of the machine, containers' cables
+ * among them. The network of a container whose cable is not known is read through /proc.
+ * Descriptors of containers stay open up to a limit; those of containers beyond it are opened for
+ * each pass.
  *
- * Reading the network of a container through /proc keeps its network namespace alive until its set
- * is closed.
+ * Reading through /proc keeps the network namespace alive until the set is closed.
  */
 #include "base/error.h"
 #include "runtime/counters.h"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The feature Metrics: requests, filters, dialects, restarts; and values held against readings of
 the kernel that the test makes by itself."""
+import json
 import os
 import pathlib
 import subprocess
@@ -337,15 +338,11 @@ def counted(pid):
 def test_bytes_of_the_network_are_those_of_the_interfaces_of_the_container(world, gateway, peer,
                                                                           registry):
     container, pid = run(peer, registry, "sleep 1000 & wait")
-    subprocess.run(["ip", "link", "add", "mt0", "type", "veth", "peer", "name", "mt1", "netns",
-                    str(pid)], check=True)
-    subprocess.run(["ip", "addr", "add", "10.199.0.1/24", "dev", "mt0"], check=True)
-    subprocess.run(["ip", "link", "set", "mt0", "up"], check=True)
-    inside_net(pid, "ip", "addr", "add", "10.199.0.2/24", "dev", "mt1")
-    inside_net(pid, "ip", "link", "set", "mt1", "up")
-    for send, address in ((lambda *c: subprocess.run(c, check=True), "10.199.0.2"),
-                          (lambda *c: inside_net(pid, *c), "10.199.0.1")):
-        send(sys.executable, "-c", SENDER, address)
+    outside = json.loads(inside_net(pid, "ip", "-j", "route", "show", "default"))[0]["gateway"]
+    inside = json.loads(inside_net(pid, "ip", "-j", "-4", "addr", "show", "eth0"))[0]
+    address = inside["addr_info"][0]["local"]
+    subprocess.run([sys.executable, "-c", SENDER, address], check=True)
+    inside_net(pid, sys.executable, "-c", SENDER, outside)
     assert request(peer, 1, [{"id": ["net"]}]).status == 204
     low = counted(pid)
     measured = snapshot(wait_data(peer))[of(container)]
@@ -353,6 +350,21 @@ def test_bytes_of_the_network_are_those_of_the_interfaces_of_the_container(world
     assert 20000 < low[0] and 20000 < low[1]
     assert low[0] <= measured["net.readBytes"] <= high[0]
     assert low[1] <= measured["net.writeBytes"] <= high[1]
+    # They are read at the host's end: an open file would keep the namespace alive.
+    folder = pathlib.Path(f"/proc/{gateway.daemon.pid}/fd")
+    assert not [name for name in map(os.readlink, folder.iterdir()) if "net/dev" in name]
+
+
+def test_interfaces_that_others_add_do_not_count_as_the_gateways(gateway, peer, registry):
+    """What a container moves inside the gateway is none of the gateway's own traffic."""
+    container, pid = run(peer, registry, "sleep 1000 & wait")
+    inside = json.loads(inside_net(pid, "ip", "-j", "-4", "addr", "show", "eth0"))[0]
+    assert request(peer, 1, [{"id": ["net"], "originator": "*"}]).status == 204
+    before = snapshot(wait_data(peer))
+    subprocess.run([sys.executable, "-c", SENDER, inside["addr_info"][0]["local"]], check=True)
+    after = snapshot(wait_data(peer, 2))
+    assert after[of(container)]["net.readBytes"] >= before[of(container)]["net.readBytes"] + 20000
+    assert after.get("SYSTEM") == before.get("SYSTEM")
 
 
 def test_a_container_in_the_network_of_the_host_has_no_traffic_of_its_own(gateway, peer, registry):
