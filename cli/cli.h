@@ -101,6 +101,8 @@ int cli_start_attached(struct cli *cli, const char *id, bool uses_input);
 /* images.c */
 /* `kept` is canonical, `given` as a person writes it. */
 bool cli_same_image(const char *kept, const char *given);
+/* What is being pulled, a line each; nothing when nothing is. */
+void cli_add_pulls(struct cli *cli, struct dv_buf *out);
 void cli_print_images(const struct dv_image_list *list, int64_t now_ns, struct dv_buf *out);
 
 /* terminal.c: what people see; nothing in a text of the daemon drives their terminal. `out` is

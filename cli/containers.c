@@ -307,6 +307,8 @@ int cli_ps(struct cli *cli, int argc, char **argv)
     if (cli_list(cli, arena, &list, &err) < 0)
         return cli_fail(&err);
     cli_print_ps(list, is_quiet, dv_clock_wall_ns(dv_clock_real()), &out);
+    if (!is_quiet)
+        cli_add_pulls(cli, &out);
     fputs(out.data ? out.data : "", stdout);
     return CLI_DONE;
 }

@@ -163,34 +163,68 @@ int cli_images(struct cli *cli, int argc, char **argv)
         return CLI_DONE;
     }
     cli_print_images(body, dv_clock_wall_ns(dv_clock_real()), &out);
+    cli_add_pulls(cli, &out);
     print_buf(&out);
     return CLI_DONE;
 }
 
 /* ---- pull ---- */
 
+/* "downloading: 3.1 MB of 6.0 MB (51 %)" */
+static void pull_text(const struct dv_image_pull_note *note, char *line, size_t size)
+{
+    char done[32], total[32];
+    if (note->total)
+        snprintf(line, size, "%s: %s of %s (%lld %%)%s", note->phase, size_text(note->bytes, done),
+                 size_text(note->total, total),
+                 (long long)(note->bytes * PERCENT_ALL / note->total),
+                 note->layers_left ? ", layers to unpack" : "");
+    else
+        snprintf(line, size, "%s", note->phase);
+}
+
+static int read_pulls(struct cli *cli,
+                      struct dv_arena *arena,
+                      const struct dv_image_pulls **ret,
+                      struct dv_error *err)
+{
+    static const char *const none[][2] = {{NULL, NULL}};
+    const char *value;
+    const void *body = NULL;
+    int r = ask(cli, "pulls", none, &dv_schema_image_pulls, arena, &body, &value, err);
+    if (r == 0)
+        *ret = body;
+    return r;
+}
+
+void cli_add_pulls(struct cli *cli, struct dv_buf *out)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
+    const struct dv_image_pulls *pulls = NULL;
+    if (read_pulls(cli, arena, &pulls, NULL) < 0)
+        return;
+    for (size_t i = 0; i < pulls->pulls.count; i++) {
+        char line[256];
+        pull_text(&pulls->pulls.items[i], line, sizeof(line));
+        if (i == 0)
+            cli_line(out, "%s", "");
+        cli_line(out, "pulling %s  %s", pulls->pulls.items[i].ref, line);
+    }
+}
+
 /* A second connection looks on while the first one waits for its answer. */
 static void show_progress(struct cli *looker, const char *ref, char *shown, size_t shown_size)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
-    static const char *const none[][2] = {{NULL, NULL}};
-    const char *value;
-    const void *body;
-    if (ask(looker, "pulls", none, &dv_schema_image_pulls, arena, &body, &value, NULL) < 0)
+    const struct dv_image_pulls *pulls = NULL;
+    if (read_pulls(looker, arena, &pulls, NULL) < 0)
         return;
-    const struct dv_image_pulls *pulls = body;
     for (size_t i = 0; i < pulls->pulls.count; i++) {
         const struct dv_image_pull_note *note = &pulls->pulls.items[i];
-        char done[32], total[32], line[256];
+        char line[256];
         if (!cli_same_image(note->ref, ref))
             continue;
-        if (note->total)
-            snprintf(line, sizeof(line), "%s: %s of %s (%lld %%)%s", note->phase,
-                     size_text(note->bytes, done), size_text(note->total, total),
-                     (long long)(note->bytes * PERCENT_ALL / note->total),
-                     note->layers_left ? ", layers to unpack" : "");
-        else
-            snprintf(line, sizeof(line), "%s", note->phase);
+        pull_text(note, line, sizeof(line));
         if (strcmp(line, shown) != 0)
             fprintf(stderr, "%s\n", line);
         snprintf(shown, shown_size, "%s", line);

@@ -246,6 +246,20 @@ def test_progress_moves_within_a_layer(world, broker, peer, registry):
     assert any(0 < percent < 100 for percent in percents), text
 
 
+def test_lists_show_what_is_being_pulled(world, broker, peer):
+    image = big_image()
+    cutter = Cutter(image, waits=True)
+    registry = HandRegistry(world, hook=cutter)
+    reference = registry.push(image, "test/shown")
+    gateway = start(world, broker, peer, [registry.host])
+    peer.send("ContainerFactory", "create", {"imageRef": reference, "start": False})
+    assert cutter.is_waiting.wait(30)
+    for command in ("ps", "images"):
+        worlds.wait_for(lambda: re.search(rf"pulling {reference}  downloading: .* of .* %\)",
+                                          gateway.command(command)[1]), 10, f"davit {command}")
+    assert "pulling" not in gateway.command("ps", "-q")[1]
+
+
 def test_pulls_keep_to_their_rate(world, broker, peer):
     registry = HandRegistry(world)
     image = images.image([bulk(1, 1_000_000), bulk(2, 1_000_000)], ["true"])

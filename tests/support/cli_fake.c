@@ -88,6 +88,12 @@ __attribute__((weak)) int cli_next(struct cli *cli,
     return dv_error_set(err, DV_ERR_UNAVAILABLE, "the daemon of the test went away");
 }
 
+__attribute__((weak)) void cli_add_pulls(struct cli *cli, struct dv_buf *out)
+{
+    (void)cli;
+    (void)out;
+}
+
 __attribute__((weak)) int cli_start_attached(struct cli *cli, const char *id, bool uses_input)
 {
     (void)cli;
