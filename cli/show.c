@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NS_PER_S 1000000000LL
+#define NS_PER_S     1000000000LL
+#define NET_TEXT_MAX 128
 
 /* "4 s", "3 min", "5 h", "3 d". */
 static const char *age(int64_t seconds, char text[32])
@@ -40,11 +41,21 @@ static void state_of(const struct dv_container_summary *c, char text[64])
         snprintf(text, 64, "%s", status);
 }
 
-static const char *network_of(const struct dv_container_summary *c)
+/* "172.17.0.2 8080->80/tcp", cut if it is long. */
+static const char *network_of(const struct dv_container_summary *c, char text[NET_TEXT_MAX])
 {
-    if (c->network)
-        return c->network->address;
-    return c->network_mode == DV_NETWORK_HOST ? "host" : "-";
+    if (!c->network)
+        return c->network_mode == DV_NETWORK_HOST ? "host" : "-";
+    size_t len = (size_t)snprintf(text, NET_TEXT_MAX, "%.15s", c->network->address);
+    for (size_t i = 0; i < c->network->ports.count && len < NET_TEXT_MAX; i++) {
+        const struct dv_port_mapping *port = &c->network->ports.items[i];
+        bool is_any = strcmp(port->host_ip, "0.0.0.0") == 0;
+        len += (size_t)snprintf(text + len, NET_TEXT_MAX - len, "%s%.45s%s%lld->%lld/%.8s",
+                                i ? "," : " ", is_any ? "" : port->host_ip, is_any ? "" : ":",
+                                (long long)port->chosen_port, (long long)port->container_port,
+                                port->proto);
+    }
+    return text;
 }
 
 static void column(struct dv_buf *out, const char *text, int width)
@@ -57,12 +68,14 @@ static void column(struct dv_buf *out, const char *text, int width)
 static void print_row(const struct dv_container_summary *c,
                       int name_width,
                       int image_width,
+                      int net_width,
                       int64_t now_ns,
                       struct dv_buf *out)
 {
     char id[13];
     char state[64];
     char time[32];
+    char net[NET_TEXT_MAX];
     int64_t since_ns = since(c);
     snprintf(id, sizeof(id), "%s", c->id);
     state_of(c, state);
@@ -71,8 +84,9 @@ static void print_row(const struct dv_container_summary *c,
     column(out, c->image, image_width);
     column(out, state, 12);
     column(out, since_ns ? age((now_ns - since_ns) / NS_PER_S, time) : "-", 7);
-    cli_line(out, "%-8lld  %-15s  %s", (long long)c->restart_count, network_of(c),
-             c->error ? c->error : "");
+    (void)!dv_buf_printf(out, NULL, "%-8lld  ", (long long)c->restart_count);
+    column(out, network_of(c, net), net_width);
+    cli_line(out, "%s", c->error ? c->error : "");
 }
 
 void cli_print_ps(const struct dv_container_summaries *list,
@@ -82,21 +96,25 @@ void cli_print_ps(const struct dv_container_summaries *list,
 {
     int name_width = 4;
     int image_width = 5;
+    int net_width = 15;
     for (size_t i = 0; i < list->containers.count; i++) {
         int name = cli_width(list->containers.items[i].name);
         int image = cli_width(list->containers.items[i].image);
         name_width = name > name_width ? name : name_width;
         image_width = image > image_width ? image : image_width;
+        char text[NET_TEXT_MAX];
+        int net = cli_width(network_of(&list->containers.items[i], text));
+        net_width = net > net_width ? net : net_width;
     }
     if (!quiet)
-        cli_line(out, "%-12s  %-*s  %-*s  %-12s  %-7s  %-8s  %-15s  %s", "ID", name_width, "NAME",
-                 image_width, "IMAGE", "STATE", "FOR", "RESTARTS", "NET", "NOTE");
+        cli_line(out, "%-12s  %-*s  %-*s  %-12s  %-7s  %-8s  %-*s  %s", "ID", name_width, "NAME",
+                 image_width, "IMAGE", "STATE", "FOR", "RESTARTS", net_width, "NET", "NOTE");
     for (size_t i = 0; i < list->containers.count; i++) {
         const struct dv_container_summary *c = &list->containers.items[i];
         if (quiet)
             cli_line(out, "%s", c->id);
         else
-            print_row(c, name_width, image_width, now_ns, out);
+            print_row(c, name_width, image_width, net_width, now_ns, out);
     }
 }
 

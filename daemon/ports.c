@@ -179,6 +179,9 @@ int daemon_network_open(void *ctx, struct dv_network **ret, struct dv_error *err
 {
     struct daemon_ports *ports = ctx;
     daemon_network_options(ports->config, &ports->network);
+    /* Where runtime/oci keeps what it binds into containers. */
+    snprintf(ports->etc_dir, sizeof(ports->etc_dir), "%s/containers", ports->config->run_dir);
+    ports->network.etc_dir = ports->etc_dir;
     return dv_network_new(&ports->network, ret, err);
 }
 

@@ -18,6 +18,7 @@ struct daemon_ports {
     struct dv_image_store *images;
     struct dv_oci_choice runtime;
     struct dv_network_options network;
+    char etc_dir[PATH_MAX];
     char monitor_socket[PATH_MAX];
 };
 

@@ -24,6 +24,7 @@ static const struct spec_row port_rows[] = {
     {"host_port_end", "hostPortEnd", "host_port_end", SPEC_PORT},
     {"container_port", "containerPort", "container_port", SPEC_PORT},
     {"host_ip", "hostIP", "host_ip", SPEC_PLAIN},
+    {"chosen_port", NULL, "davit_chosen_port", SPEC_PORT},
 };
 
 static const struct spec_row restart_rows[] = {

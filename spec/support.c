@@ -2,6 +2,8 @@
 /* Fields that are documented and not enforced yet: refused by name, never ignored. */
 #include "spec/rules.h"
 
+#include <string.h>
+
 int dv_spec_check_support(const struct dv_container_record *record, struct dv_error *err)
 {
     const struct dv_container_spec *spec = record->spec;
@@ -9,13 +11,15 @@ int dv_spec_check_support(const struct dv_container_record *record, struct dv_er
         const char *key;
         bool is_used;
     } fields[] = {
-        {"extraHosts", spec->extra_hosts.count > 0},
         {"decryption", spec->decryption != NULL},
-        {"portMappings", spec->port_mappings.count > 0},
     };
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
         if (fields[i].is_used)
             return dv_error_set(err, DV_ERR_UNSUPPORTED, "config.%s is not supported yet",
                                 fields[i].key);
+    for (size_t i = 0; i < spec->port_mappings.count; i++)
+        if (strchr(spec->port_mappings.items[i].host_ip, ':'))
+            return dv_error_set(err, DV_ERR_UNSUPPORTED,
+                                "config.portMappings[%zu].hostIP: IPv6 is not supported yet", i);
     return 0;
 }

@@ -107,12 +107,23 @@ static void write_api_value(struct dv_json_writer *w,
     }
 }
 
+/* Who asks for a free port wants to know which one it is. */
+static const void *
+shown_of(const struct spec_map *map, const struct dv_field *field, const void *body)
+{
+    const void *at = at_of(field, body);
+    if (map->schema != &dv_schema_port_mapping || strcmp(field->name, "host_port") != 0)
+        return at;
+    const struct dv_port_mapping *port = body;
+    return port->chosen_port ? &port->chosen_port : at;
+}
+
 void spec_write_api(struct dv_json_writer *w, const struct spec_map *map, const void *body)
 {
     for (size_t i = 0; i < map->count; i++) {
         const struct spec_row *row = &map->rows[i];
         const struct dv_field *field = spec_field_of(map->schema, row->field);
-        const void *at = at_of(field, body);
+        const void *at = shown_of(map, field, body);
         if (!row->api || is_empty(field, at))
             continue;
         dv_jw_key(w, row->api);

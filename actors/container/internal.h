@@ -111,6 +111,8 @@ void container_ask_network(struct container *c, dv_outcome_fn *fn, void *ctx);
 int container_set_network(struct container *c,
                           const struct dv_network_settings *settings,
                           struct dv_error *err);
+/* The ports that were chosen become part of the description; true if its twin shows others now. */
+bool container_take_ports(struct container *c);
 /* It has no network any more; tried again until it is done. */
 void container_disconnect(struct container *c);
 

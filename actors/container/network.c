@@ -55,6 +55,20 @@ int container_set_network(struct container *c,
     return 0;
 }
 
+bool container_take_ports(struct container *c)
+{
+    const struct dv_network_settings *network = c->record->network;
+    struct dv_port_mapping_list *ports = &c->record->spec->port_mappings;
+    bool is_changed = false;
+    for (size_t i = 0; network && i < ports->count && i < network->ports.count; i++) {
+        struct dv_port_mapping *port = &ports->items[i];
+        int64_t shown = port->chosen_port ? port->chosen_port : port->host_port;
+        port->chosen_port = network->ports.items[i].chosen_port;
+        is_changed |= port->chosen_port != shown;
+    }
+    return is_changed;
+}
+
 static void on_again(struct dv_cell *cell, void *ctx)
 {
     (void)ctx;

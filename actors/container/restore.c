@@ -89,6 +89,7 @@ static void on_network(struct dv_cell *cell, void *ctx, const struct dv_outcome 
                c->name, outcome->error->text);
     else if (container_set_network(c, attached->settings, &err) < 0)
         dv_log(DV_LOG_ERROR, "%s", err.text);
+    (void)container_take_ports(c); /* the snapshot shows them */
     finish(c);
 }
 

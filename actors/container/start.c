@@ -102,7 +102,10 @@ static void on_started(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     c->is_run_restored = false;
     c->record->started_before = true;
     c->record->start_pending = false;
+    bool has_new_ports = container_take_ports(c);
     container_publish(c, DV_CHANGE_STATE, NULL);
+    if (has_new_ports)
+        container_publish(c, DV_CHANGE_CONFIG, NULL);
     container_commit(c, completed_command(task), on_committed, task);
 }
 

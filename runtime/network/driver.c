@@ -106,12 +106,17 @@ static int connect_new(struct network *n,
     if (r < 0)
         return r;
     r = endpoint_connect(n, endpoint, err);
+    if (r == 0)
+        r = ports_open(n, endpoint, err);
+    if (r == 0)
+        r = hosts_write(n, endpoint, err);
     if (r < 0) {
         struct dv_error why = DV_ERROR_INIT;
         if (endpoint_remove(n, endpoint, &why) < 0)
             dv_log(DV_LOG_WARN, "network: container '%s': %s", cmd->name, why.text);
         return r;
     }
+    hosts_update_others(n, endpoint);
     *ret = endpoint;
     return 0;
 }
@@ -153,7 +158,10 @@ static int do_detach(void *network, void *args, struct dv_error *err)
 {
     struct network *n = network;
     struct endpoint *endpoint = endpoint_find(n, args);
-    return endpoint ? endpoint_remove(n, endpoint, err) : 0;
+    int r = endpoint ? endpoint_remove(n, endpoint, err) : 0;
+    if (r == 0 && endpoint)
+        hosts_update_others(n, NULL);
+    return r;
 }
 
 static int detach(struct dv_network *port, const char *id, struct dv_error *err)

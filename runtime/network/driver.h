@@ -21,6 +21,7 @@
 
 struct dv_network_options {
     const char *run_dir;
+    const char *etc_dir;  /* <etc_dir>/<container id>/hosts becomes /etc/hosts; empty: none */
     const char *name;     /* [a-z][a-z0-9]*: of bridges and table */
     const char *alt_name; /* the first bridge has this name too; empty: none */
     const char *address;  /* "172.18.0.1/16"; empty: one is chosen */

@@ -44,6 +44,7 @@ static void forget(struct network *n, struct endpoint *endpoint)
 {
     LIST_REMOVE(endpoint, link);
     n->endpoint_count--;
+    ports_release(endpoint);
     if (endpoint->has_slot)
         dv_plan_give(&n->plan, &endpoint->slot);
     dv_arena_free(endpoint->arena);
@@ -131,6 +132,23 @@ int endpoint_load_all(struct network *n, struct dv_error *err)
 
 /* -- life ----------------------------------------------------------------------------------- */
 
+/* None is chosen yet. */
+static int copy_ports(const struct dv_network_attach_cmd *wish,
+                      struct dv_arena *arena,
+                      struct dv_port_mapping_list *ret,
+                      struct dv_error *err)
+{
+    struct dv_port_mapping *items = dv_arena_array(arena, wish->ports.count, sizeof(*items));
+    if (wish->ports.count && !items)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for port mappings");
+    for (size_t i = 0; i < wish->ports.count; i++) {
+        items[i] = wish->ports.items[i];
+        items[i].chosen_port = 0;
+    }
+    *ret = (struct dv_port_mapping_list){items, wish->ports.count};
+    return 0;
+}
+
 static int fill(struct network *n,
                 const struct dv_network_attach_cmd *cmd,
                 struct endpoint *endpoint,
@@ -166,7 +184,7 @@ static int fill(struct network *n,
     if (!settings->bridge || !settings->interface || !settings->address || !settings->gateway ||
         !settings->mac)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a network connection");
-    return 0;
+    return copy_ports(wish, arena, &settings->ports, err);
 }
 
 int endpoint_new(struct network *n,
@@ -185,8 +203,10 @@ int endpoint_new(struct network *n,
     }
     endpoint->slot = *slot;
     endpoint->has_slot = true;
-    insert(n, endpoint);
     int r = fill(n, cmd, endpoint, err);
+    insert(n, endpoint);
+    if (r == 0)
+        r = ports_take(n, endpoint, err);
     if (r == 0)
         r = store(n, endpoint, err);
     if (r < 0)
@@ -206,11 +226,13 @@ bool endpoint_is_alive(const struct endpoint *endpoint)
 int endpoint_remove(struct network *n, struct endpoint *endpoint, struct dv_error *err)
 {
     char path[PATH_MAX];
+    int r = ports_close(n, endpoint, err);
+    if (r < 0)
+        return r;
     /* The kernel removes the interface with the namespace of a process that ended, at a time of its
      * own. To remove it here would make all other containers wait for that. */
-    int r = endpoint_is_alive(endpoint)
-                ? dv_links_delete(n->links, endpoint->data->settings->interface, err)
-                : 0;
+    if (endpoint_is_alive(endpoint))
+        r = dv_links_delete(n->links, endpoint->data->settings->interface, err);
     if (r < 0)
         return r;
     path_of(n, endpoint->data->settings->interface, path);

@@ -198,14 +198,16 @@ static int describe_port(struct dv_links *links, const struct dv_veth *veth)
     struct request request = request_new(RTM_NEWLINK, 0, &header, sizeof(header));
     put_text(&request, IFLA_IFNAME, veth->name);
     put_text(&request, IFLA_IFALIAS, veth->alias);
-    if (veth->is_isolated) {
-        struct nlattr *info = nest(&request, IFLA_LINKINFO);
-        put_text(&request, IFLA_INFO_SLAVE_KIND, "bridge");
-        struct nlattr *data = nest(&request, IFLA_INFO_SLAVE_DATA);
+    struct nlattr *info = nest(&request, IFLA_LINKINFO);
+    put_text(&request, IFLA_INFO_SLAVE_KIND, "bridge");
+    struct nlattr *data = nest(&request, IFLA_INFO_SLAVE_DATA);
+    /* Where bridges call the packet filter (br_netfilter), what a container sends to a port of the
+     * host that leads back to itself leaves by the port of the bridge that it came in by. */
+    put(&request, IFLA_BRPORT_MODE, &on, sizeof(on));
+    if (veth->is_isolated)
         put(&request, IFLA_BRPORT_ISOLATED, &on, sizeof(on));
-        nest_end(&request, data);
-        nest_end(&request, info);
-    }
+    nest_end(&request, data);
+    nest_end(&request, info);
     return perform(links, &request);
 }
 

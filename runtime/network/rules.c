@@ -5,11 +5,26 @@
 static const char declarations[] =
     "add set ip $T bridges { type ifname; }\n"
     "add set ip $T networks { type ipv4_addr; flags interval; }\n"
+    "add map ip $T ports { type inet_proto . inet_service : ipv4_addr . inet_service; }\n"
+    "add map ip $T ports_at { type ipv4_addr . inet_proto . inet_service : ipv4_addr . "
+    "inet_service; }\n"
     "add chain ip $T guard { type filter hook prerouting priority -300; }\n"
+    "add chain ip $T mapped\n"
+    "add rule ip $T mapped dnat ip to ip daddr . meta l4proto . th dport map @ports_at\n"
+    "add rule ip $T mapped dnat ip to meta l4proto . th dport map @ports\n"
+    "add chain ip $T incoming { type nat hook prerouting priority -100; }\n"
+    "add chain ip $T local { type nat hook output priority -100; }\n"
     "add chain ip $T outgoing { type nat hook postrouting priority 100; }\n"
     "add chain ip $T through { type filter hook forward priority 0; }\n"
     "add rule ip $T guard iifname @bridges ip saddr 127.0.0.0/8 drop\n"
-    "add rule ip $T guard iifname @bridges ip daddr 127.0.0.0/8 drop\n";
+    "add rule ip $T guard iifname @bridges ip daddr 127.0.0.0/8 drop\n"
+    "add rule ip $T incoming fib daddr type local jump mapped\n"
+    "add rule ip $T local fib daddr type local jump mapped\n"
+    /* What loopback sends, and what containers send to each other, must come back to where its
+     * address was changed. */
+    "add rule ip $T outgoing ip saddr 127.0.0.0/8 oifname @bridges masquerade\n"
+    "add rule ip $T outgoing ip saddr @networks ip daddr @networks ct status dnat masquerade\n"
+    "add rule ip $T through oifname @bridges ct status dnat accept\n";
 
 static const char masquerade[] =
     "add rule ip $T outgoing ip saddr @networks ip daddr != @networks masquerade\n";
@@ -53,6 +68,65 @@ int dv_rules_add_bridge(const char *table,
                          "add element ip %s bridges { \"%s\" }\n"
                          "add element ip %s networks { %s/%u }\n",
                          table, bridge->name, table, text, network.prefix_len);
+}
+
+/* The elements of one map: those with or without an address of the machine. */
+static int ports_of_map(const char *verb,
+                        const char *table,
+                        const struct dv_rules_port *ports,
+                        size_t count,
+                        bool has_address,
+                        struct dv_buf *out,
+                        struct dv_error *err)
+{
+    bool is_first = true;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        const struct dv_rules_port *port = &ports[i];
+        char at[DV_IP4_TEXT_MAX];
+        char to[DV_IP4_TEXT_MAX];
+        if ((port->host_address != 0) != has_address)
+            continue;
+        if (is_first)
+            r = dv_buf_printf(out, err, "%s element ip %s %s {", verb, table,
+                              has_address ? "ports_at" : "ports");
+        if (r == 0)
+            r = dv_buf_printf(out, err, "%s %s%s%s . %u : %s . %u", is_first ? "" : ",",
+                              has_address ? dv_ip4_text(port->host_address, at) : "",
+                              has_address ? " . " : "", port->proto, port->host_port,
+                              dv_ip4_text(port->address, to), port->port);
+        is_first = false;
+    }
+    return r < 0 || is_first ? r : dv_buf_append_str(out, " }\n", err);
+}
+
+static int ports_of_maps(const char *verb,
+                         const char *table,
+                         const struct dv_rules_port *ports,
+                         size_t count,
+                         struct dv_buf *out,
+                         struct dv_error *err)
+{
+    int r = ports_of_map(verb, table, ports, count, false, out, err);
+    return r < 0 ? r : ports_of_map(verb, table, ports, count, true, out, err);
+}
+
+int dv_rules_add_ports(const char *table,
+                       const struct dv_rules_port *ports,
+                       size_t count,
+                       struct dv_buf *out,
+                       struct dv_error *err)
+{
+    return ports_of_maps("add", table, ports, count, out, err);
+}
+
+int dv_rules_delete_ports(const char *table,
+                          const struct dv_rules_port *ports,
+                          size_t count,
+                          struct dv_buf *out,
+                          struct dv_error *err)
+{
+    return ports_of_maps("delete", table, ports, count, out, err);
 }
 
 int dv_rules_drop(const char *table, struct dv_buf *out, struct dv_error *err)

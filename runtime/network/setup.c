@@ -182,6 +182,7 @@ static int make_plan(struct network *n, struct dv_error *err)
             r == 0 &&
             dv_ip4_parse(dv_str_of(endpoint->data->settings->address), &address, NULL) == 0 &&
             dv_plan_keep(&n->plan, address, &endpoint->slot);
+        ports_hold_again(endpoint);
     }
     return r;
 }
@@ -220,10 +221,16 @@ static int make_bridge(struct network *n, unsigned segment, const char *name, st
 int network_ensure_bridge(struct network *n, unsigned segment, struct dv_error *err)
 {
     char name[IF_NAMESIZE];
+    char path[64];
     if (n->has_bridge[segment])
         return 0;
     network_bridge_name(n, segment, name);
     int r = if_nametoindex(name) ? 0 : make_bridge(n, segment, name, err);
+    /* So that answers to what loopback sent to a mapped port are taken; the rules drop whatever
+     * else claims to be of loopback. */
+    snprintf(path, sizeof(path), "ipv4/conf/%s/route_localnet", name);
+    if (r == 0 && n->options->has_rules)
+        r = sysctl_write(path, "1", err);
     if (r == 0 && n->is_ready) {
         struct dv_rules_bridge bridge = {name, dv_plan_bridge(&n->plan, segment)};
         DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_RULES_BYTES_MAX);
@@ -255,7 +262,16 @@ static int make_rules(struct network *n, struct dv_error *err)
             (struct dv_rules_bridge){names[i], dv_plan_bridge(&n->plan, i)};
     }
     int r = dv_rules_table(&rules, &text, err);
-    return r < 0 ? r : network_run_rules(n, &text, err);
+    if (r == 0)
+        r = ports_append_rules(n, &text, err);
+    if (r == 0)
+        r = network_run_rules(n, &text, err);
+    struct endpoint *endpoint;
+    LIST_FOREACH(endpoint, &n->endpoints, link)
+    {
+        endpoint->has_rules = r == 0 && endpoint->data->settings->ports.count > 0;
+    }
+    return r;
 }
 
 static int make_bridges(struct network *n, struct dv_error *err)

@@ -18,7 +18,9 @@ struct endpoint {
     struct dv_arena *arena; /* holds what follows */
     const struct dv_network_endpoint *data;
     struct dv_plan_slot slot;
-    bool has_slot; /* false: it is of a plan that the configuration does not have any more */
+    int *holders;   /* sockets that keep the ports of the host from others, -1: none */
+    bool has_rules; /* its ports are in the table */
+    bool has_slot;  /* false: it is of a plan that the configuration does not have any more */
 };
 
 typedef int call_fn(void *network, void *args, struct dv_error *err);
@@ -73,6 +75,28 @@ int endpoint_remove(struct network *n, struct endpoint *endpoint, struct dv_erro
 /* Reads what an earlier davitd left on disk. Endpoints have no slot yet. */
 int endpoint_load_all(struct network *n, struct dv_error *err);
 void endpoint_forget_all(struct network *n);
+
+/* ports.c */
+/* Chooses the ports of the host and holds them. */
+int ports_take(struct network *n, struct endpoint *endpoint, struct dv_error *err);
+/* Holds them again after a restart; one that somebody else has taken meanwhile is reported. */
+void ports_hold_again(struct endpoint *endpoint);
+void ports_release(struct endpoint *endpoint);
+int ports_open(struct network *n, struct endpoint *endpoint, struct dv_error *err);
+int ports_close(struct network *n, struct endpoint *endpoint, struct dv_error *err);
+/* Elements for the whole table. */
+int ports_append_rules(const struct network *n, struct dv_buf *text, struct dv_error *err);
+
+/* conntrack.c */
+/* Forgets the UDP flows to that port of this machine, which the kernel would go on to lead where
+ * they were led before. Address 0: any. */
+int conntrack_forget(uint32_t host_address, unsigned port, struct dv_error *err);
+
+/* hosts.c */
+/* /etc/hosts of a container. */
+int hosts_write(const struct network *n, const struct endpoint *endpoint, struct dv_error *err);
+/* Of all that name others in theirs, but for this one. */
+void hosts_update_others(const struct network *n, const struct endpoint *changed);
 
 /* connect.c */
 int endpoint_connect(struct network *n, const struct endpoint *endpoint, struct dv_error *err);

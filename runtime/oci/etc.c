@@ -19,6 +19,9 @@ append_extra_hosts(const struct dv_texts *extra_hosts, struct dv_buf *out, struc
         if (!colon || colon == item || !colon[1])
             return dv_error_set(err, DV_ERR_INVALID,
                                 "extra host '%s' is not of the form name:address", item);
+        /* What these lead to is known to the network, which writes the file again. */
+        if (strncmp(colon + 1, "host_ip", 7) == 0 || strncmp(colon + 1, "container_", 10) == 0)
+            continue;
         int r = dv_buf_printf(out, err, "%s\t%.*s\n", colon + 1, (int)(colon - item), item);
         if (r < 0)
             return r;

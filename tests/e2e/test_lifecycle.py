@@ -183,8 +183,9 @@ def test_host_network_is_the_hosts_and_bridge_is_not(gateway, peer, hello):
 
 
 @pytest.mark.parametrize("config, named", [
-    ({"portMappings": [{"hostPort": 80, "containerPort": 80}]}, "config.portMappings"),
-    ({"extraHosts": ["a:1.2.3.4"]}, "config.extraHosts"),
+    ({"portMappings": [{"hostPort": 80, "containerPort": 80, "hostIP": "::1"}]},
+     "config.portMappings[0].hostIP"),
+    ({"extraHosts": ["a"]}, "config.extraHosts[0]"),
     ({"networkMode": "moon"}, "networkMode"),
     ({"restartPolicy": {"type": "SOMETIMES"}}, "restartPolicy"),
     ({"mountPoints": [{"source": "relative", "destination": "/x"}]}, "mountPoints"),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Containers in a network of their own: seen from inside, from the gateway and from outside."""
 import json
+import pathlib
+import socket
 
 import pytest
 
@@ -176,3 +178,164 @@ def test_nothing_stays_when_davitd_ends_without_containers(host, gateway, peer, 
     gateway.daemon.stop()
     assert links() == ["lo"]
     assert host.run("nft", "list", "tables") == ""
+
+
+def mapping(host_port, container_port=80, end=None, **more):
+    ports = {"hostPort": host_port, "containerPort": container_port, **more}
+    return {**ports, "hostPortEnd": end} if end else ports
+
+
+def published(peer, image, *ports, name=None, **config):
+    return peer.create(image, name=name,
+                       config={"portMappings": list(ports), **POLICY_NO, **config})
+
+
+@pytest.mark.parametrize("udp", [False, True])
+def test_mapped_port_is_reached_from_everywhere(world, host, gateway, peer, sleeper, udp):
+    outside = net.outside(world)
+    proto = {"proto": "udp" if udp else "tcp"}
+    container = published(peer, sleeper, mapping(8080, **proto))
+    place, other = inside(world, peer, container), inside(
+        world, peer, peer.create(sleeper, config=POLICY_NO))
+    own = network_of(gateway, container)["ip_address"]
+    place.serve("0.0.0.0", 80, udp)
+    # Who asks from elsewhere is seen as he is.
+    assert outside.talk("203.0.113.1", 8080, udp=udp) == "203.0.113.2 hello"
+    for address in ("127.0.0.1", "203.0.113.1", "172.17.0.1"):
+        assert host.talk(address, 8080, udp=udp), address
+    for address in ("203.0.113.1", "172.17.0.1"):
+        assert other.talk(address, 8080, udp=udp), address
+        assert place.talk(address, 8080, udp=udp), address
+    assert outside.talk(own, 80, udp=udp, timeout_s=1) is None
+    assert f"8080->80/{proto['proto']}" in gateway.command("ps")[1]
+    assert peer.ask(f"Container:{container}", "stop").status == 204
+    assert outside.talk("203.0.113.1", 8080, udp=udp, timeout_s=1) is None
+
+
+def test_mapping_of_one_address_is_for_that_address(world, host, gateway, peer, sleeper):
+    outside = net.outside(world)
+    local = published(peer, sleeper, mapping(8080, hostIP="127.0.0.1"))
+    wide = published(peer, sleeper, mapping(8080, hostIP="203.0.113.1"))
+    for container, port in ((local, "local"), (wide, "wide")):
+        inside(world, peer, container).serve("0.0.0.0", 80)
+    assert host.talk("127.0.0.1", 8080) == "172.17.0.1 hello"
+    assert outside.talk("203.0.113.1", 8080) == "203.0.113.2 hello"
+    assert outside.talk("127.0.0.1", 8080, timeout_s=1) is None
+    answer = peer.ask("ContainerFactory", "createWithConfig", {
+        "imageRef": sleeper, "start": False,
+        "config": {"portMappings": [mapping(8081, hostIP="198.51.100.1")], **POLICY_NO}}, 60)
+    refused = peer.ask(f"Container:{answer.value}", "start")
+    assert "this machine does not have that address" in refused.value["message"]
+
+
+def test_free_port_is_chosen_and_shown(world, host, gateway, peer, sleeper):
+    host.serve("0.0.0.0", 8080)
+    one = published(peer, sleeper, mapping(8080, end=8083), mapping(0, 81))
+    two = published(peer, sleeper, mapping(8080, end=8083))
+    inside(world, peer, two)
+
+    def shown(container):
+        return [port["hostPort"] for port in
+                peer.status(container)["config"]["portMappings"]]
+    first, other = wait_for(lambda: len(shown(one)) == 2 and shown(one)[0] == 8081 and shown(one),
+                            5, "the twin shows the chosen ports")
+    assert first == 8081 and other >= 1024
+    wait_for(lambda: shown(two) == [8082], 5, "the next one")
+    inside(world, peer, one).serve("0.0.0.0", 81)
+    assert host.talk("127.0.0.1", other) == "172.17.0.1 hello"
+    # Others rely on it: the next start takes it again.
+    for operation in ("stop", "start"):
+        assert peer.ask(f"Container:{one}", operation).status == 204
+    assert shown(one) == [8081, other]
+
+
+def test_taken_port_is_an_error_that_names_who(host, gateway, peer, sleeper):
+    server = host.serve("0.0.0.0", 8080)
+    container = peer.create(sleeper, start=False, name="web",
+                            config={"portMappings": [mapping(8080)], **POLICY_NO})
+    answer = peer.ask(f"Container:{container}", "start")
+    assert answer.status == 500
+    assert "start 'web': network: port 8080/tcp on 0.0.0.0 is taken by a program" \
+        in answer.value["message"]
+    server.stop()
+    assert peer.ask(f"Container:{container}", "start").status == 204
+    other = peer.create(sleeper, start=False, config={
+        "portMappings": [mapping(8080, hostIP="127.0.0.1")], **POLICY_NO})
+    answer = peer.ask(f"Container:{other}", "start")
+    assert "port 8080/tcp on 127.0.0.1 is taken by container 'web'" in answer.value["message"]
+    # It is held: a program is told.
+    with pytest.raises(OSError):
+        socket.create_server(("0.0.0.0", 8080))
+    assert peer.ask(f"Container:{container}", "stop").status == 204
+    socket.create_server(("0.0.0.0", 8080)).close()
+
+
+def test_mapping_outlives_a_killed_davitd(world, broker, host, gateway, peer, sleeper):
+    container = published(peer, sleeper, mapping(8080))
+    inside(world, peer, container).serve("0.0.0.0", 80)
+    gateway.daemon.kill()
+    assert host.talk("127.0.0.1", 8080) == "172.17.0.1 hello"
+    gateway.start_daemon()
+    gateway.wait_ready(broker, 2)
+    assert host.talk("127.0.0.1", 8080) == "172.17.0.1 hello"
+    with pytest.raises(OSError):
+        socket.create_server(("0.0.0.0", 8080))
+    assert peer.ask(f"Container:{container}", "stop").status == 204
+    assert host.talk("127.0.0.1", 8080, timeout_s=1) is None
+
+
+def test_udp_flow_that_was_there_before_is_led_into_the_container(world, gateway, peer, sleeper):
+    flow = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    flow.settimeout(0.2)
+    flow.bind(("172.17.0.1", 0))
+
+    def answers():
+        try:
+            flow.sendto(b"hello", ("172.17.0.1", 8080))
+            return flow.recvfrom(100)[0] == b"172.17.0.1 hello"
+        except OSError:
+            return False
+    assert not answers()
+    container = published(peer, sleeper, mapping(8080, proto="udp"))
+    inside(world, peer, container).serve("0.0.0.0", 80, udp=True)
+    wait_for(answers, 5, "the flow is led into the container")
+    assert peer.ask(f"Container:{container}", "stop").status == 204
+    assert not answers()
+
+
+def etc(world, peer, container, file):
+    pid = peer.wait_state(container, "RUNNING")["pid"]
+    return pathlib.Path(f"/proc/{pid}/root/etc/{file}").read_text()
+
+
+def test_files_of_a_container(world, host, gateway, peer, sleeper):
+    host.run("ip", "link", "add", "lan0", "type", "bridge")
+    host.run("ip", "address", "add", "192.0.2.7/24", "dev", "lan0")
+    container = peer.create(sleeper, config={
+        "hostName": "web", "domainName": "example.org", **POLICY_NO,
+        "extraHosts": ["gw:host_ip", "lan:host_ip_lan0", "old:host_ip_kanto-cm0", "no:host_ip_no",
+                       "fixed:198.51.100.9", "later:container_db"]})
+    hosts = etc(world, peer, container, "hosts").split("\n")
+    own = network_of(gateway, container)["ip_address"]
+    assert hosts[0] == "127.0.0.1\tlocalhost"
+    assert hosts[6:] == ["172.17.0.1\tgw", "192.0.2.7\tlan", "172.17.0.1\told",
+                         "198.51.100.9\tfixed", f"{own}\tweb.example.org web", ""]
+    assert etc(world, peer, container, "hostname") == "web\n"
+    resolv = etc(world, peer, container, "resolv.conf")
+    assert "nameserver" in resolv and "nameserver 127." not in resolv
+    host.run("ip", "link", "delete", "lan0")
+    # The other container comes, comes again, and goes.
+    other = peer.create(sleeper, config={"hostName": "db", **POLICY_NO})
+    for _ in range(2):
+        peer.wait_state(other, "RUNNING")
+        line = f"{network_of(gateway, other)['ip_address']}\tlater"
+        wait_for(lambda: line in etc(world, peer, container, "hosts"), 5, "it is in the file")
+        assert peer.ask(f"Container:{other}", "stop").status == 204
+        wait_for(lambda: "later" not in etc(world, peer, container, "hosts"), 5, "it is gone")
+        assert peer.ask(f"Container:{other}", "start").status == 204
+
+
+def test_malformed_extra_host_is_refused(gateway, peer, sleeper):
+    answer = peer.ask("ContainerFactory", "createWithConfig", {
+        "imageRef": sleeper, "start": False, "config": {"extraHosts": ["gw"]}}, 60)
+    assert answer.status == 400 and "config.extraHosts[0]" in answer.value["message"]

@@ -78,8 +78,10 @@ Test(create, documented_example_with_its_empty_placeholders_is_accepted)
     cr_assert_null(spec->decryption);
     cr_assert_null(spec->log->max_buffer_size);
     cr_assert_eq(spec->port_mappings.items[0].host_port_end, 5005);
+    cr_assert_eq(dv_spec_check_support(request.record, &err), 0, "%s", err.text);
+    spec->port_mappings.items[0].host_ip = (char *)"::1";
     cr_assert_eq(dv_spec_check_support(request.record, &err), -DV_ERR_UNSUPPORTED);
-    cr_assert_str_eq(err.text, "config.extraHosts is not supported yet");
+    cr_assert_str_eq(err.text, "config.portMappings[0].hostIP: IPv6 is not supported yet");
 }
 
 Test(create, keys_and_enums_are_read_in_any_case)

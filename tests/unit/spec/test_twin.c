@@ -19,6 +19,24 @@ static struct dv_container_record *make(struct dv_arena *arena, const char *valu
     return request.record;
 }
 
+Test(twin, a_port_that_was_chosen_is_shown_in_place_of_the_range)
+{
+    struct dv_port_mapping port = {.proto = (char *)"tcp",
+                                   .container_port = 80,
+                                   .host_ip = (char *)"0.0.0.0",
+                                   .host_port = 8080,
+                                   .host_port_end = 8089,
+                                   .chosen_port = 8083};
+    struct dv_restart_policy policy = {0};
+    struct dv_log_config log = {0};
+    struct dv_container_spec spec = {.restart_policy = &policy, .log = &log};
+    struct dv_container_record record = {.spec = &spec};
+    spec.port_mappings = (struct dv_port_mapping_list){&port, 1};
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(4096);
+    cr_assert_eq(dv_twin_container_config(&record, &out, NULL), 0);
+    cr_assert_not_null(strstr(out.data, "\"hostPort\":8083,\"hostPortEnd\":8089"), "%s", out.data);
+}
+
 Test(twin, minimal_container_is_published_as_kanto_does)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);

@@ -43,6 +43,7 @@ static void rig_init(struct rig *rig)
         .options =
             {
                 .run_dir = rig->dir,
+                .etc_dir = "",
                 .name = "davit",
                 .alt_name = "kanto-cm0",
                 .address = "",
