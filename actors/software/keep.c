@@ -101,7 +101,7 @@ void software_keep(struct software *s, dv_outcome_fn *fn)
     char *texts[DV_SOFTWARE_MODULES_MAX];
     fill_parts(s, parts);
     for (size_t i = 0; i < s->done_count; i++)
-        done[i] = (struct dv_software_done){s->done[i]};
+        done[i] = (struct dv_software_done){.number = s->done[i]};
     struct dv_software_progress progress = {
         .order = s->current ? s->current->body->order : 0,
         .number = s->current ? s->current->body->number : 0,
