@@ -198,7 +198,7 @@ take_failure(struct cli *cli, struct cli_stream *stream, const struct dv_failure
         return ask_code(cli, stream);
     reason_of(failure->text ? failure->text : "refused", &err);
     (void)cli_fail(&err);
-    return stream->exec ? CLI_NOT_STARTED : CLI_FAILED;
+    return stream->exec && failure->class != DV_ERR_STATE ? CLI_NOT_STARTED : CLI_FAILED;
 }
 
 static int take_output(struct cli_stream *stream, const struct dv_monitor_output *output)
@@ -301,7 +301,8 @@ static int ask_again(struct cli *cli, struct cli_stream *stream)
     dv_close(&stream->fd);
     dv_buf_clear(&stream->pending);
     stream->is_attached = false;
-    while (!stream->exec && dv_clock_monotonic_ns(dv_clock_real()) < until) {
+    bool is_worth_it = !stream->exec && (stream->is_again || stream->waits);
+    while (is_worth_it && dv_clock_monotonic_ns(dv_clock_real()) < until) {
         err = DV_ERROR_INIT;
         int r = ask(cli, stream, &err);
         if (r == 0)
@@ -311,8 +312,11 @@ static int ask_again(struct cli *cli, struct cli_stream *stream)
         (void)poll(NULL, 0, AGAIN_MS);
     }
     restore(stream);
-    if (stream->exec)
-        dv_error_set(&err, DV_ERR_FAILED, "the connection to davit-monitor broke");
+    if (!is_worth_it)
+        dv_error_set(&err, DV_ERR_FAILED,
+                     stream->is_again ? "the connection to davit-monitor broke"
+                                      : "davit-monitor does not talk to this command; if it is "
+                                        "older, restart it: containers go on running");
     return cli_fail(&err);
 }
 

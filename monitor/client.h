@@ -43,7 +43,6 @@ __attribute__((warn_unused_result)) int dv_monitor_attach(const char *socket_pat
                                                           int *ret_fd,
                                                           struct dv_error *err);
 __attribute__((warn_unused_result)) int dv_monitor_exec(const char *socket_path,
-                                                        const char *container_id,
-                                                        const struct dv_monitor_launch *launch,
+                                                        const struct dv_monitor_exec *what,
                                                         int *ret_fd,
                                                         struct dv_error *err);

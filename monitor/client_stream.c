@@ -32,12 +32,9 @@ int dv_monitor_attach(const char *socket_path,
 }
 
 int dv_monitor_exec(const char *socket_path,
-                    const char *container_id,
-                    const struct dv_monitor_launch *launch,
+                    const struct dv_monitor_exec *what,
                     int *ret_fd,
                     struct dv_error *err)
 {
-    struct dv_monitor_exec request = {.launch = (struct dv_monitor_launch *)launch,
-                                      .container_id = (char *)container_id};
-    return open_stream(socket_path, &dv_schema_monitor_exec, &request, ret_fd, err);
+    return open_stream(socket_path, &dv_schema_monitor_exec, what, ret_fd, err);
 }

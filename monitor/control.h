@@ -63,7 +63,8 @@ struct mon_launch {
     int streams[2];
     struct mon_console_socket console;
     const char *exec_id; /* container in which this starts one more process, else NULL */
-    int exec_own[3];     /* this side of its streams: input, output, errors */
+    const char *exec_process;
+    int exec_own[3]; /* this side of its streams: input, output, errors */
     int exec_its[3];
     pid_t pid;  /* of davit-launch, which becomes the program */
     int output; /* its standard error, -1: closed */
@@ -129,11 +130,11 @@ bool mon_launch_ended(struct monitor *m, pid_t pid, int status);
 int mon_launch_check_time(struct monitor *m);
 void mon_launch_forget_client(struct monitor *m, const struct mon_client *client);
 
-/* Takes one of an exec, too; `exec_id` is NULL for all others. */
+/* One of an exec; `exec` is NULL for all others. */
 void mon_launch_begin_in(struct monitor *m,
                          struct mon_client *client,
                          const struct dv_monitor_launch *what,
-                         const char *exec_id);
+                         const struct dv_monitor_exec *exec);
 void mon_refuse(struct mon_client *client, const struct dv_error *error);
 
 /* control_console.c */

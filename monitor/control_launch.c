@@ -45,6 +45,8 @@ static void free_launch(struct monitor *m, struct mon_launch *launch)
         m->launch_count--;
     }
     mon_console_close(m, launch);
+    if (launch->exec_process)
+        (void)unlink(launch->exec_process);
     dv_close(&launch->output);
     dv_close(&launch->streams[0]);
     dv_close(&launch->streams[1]);
@@ -170,7 +172,7 @@ void mon_launch_begin(struct monitor *m,
 void mon_launch_begin_in(struct monitor *m,
                          struct mon_client *client,
                          const struct dv_monitor_launch *what,
-                         const char *exec_id)
+                         const struct dv_monitor_exec *exec)
 {
     struct dv_error err = DV_ERROR_INIT;
     struct mon_launch *launch = new_launch(m, client);
@@ -186,13 +188,16 @@ void mon_launch_begin_in(struct monitor *m,
     int r = launch->arena ? dv_copy(&dv_schema_monitor_launch, what, launch->arena, &copy, &err)
                           : dv_error_set(&err, DV_ERR_NO_MEMORY, "no memory for a launch");
     launch->what = copy;
-    if (r == 0 && exec_id)
-        launch->exec_id = dv_arena_strdup(launch->arena, exec_id);
+    if (r == 0 && exec) {
+        launch->exec_id = dv_arena_strdup(launch->arena, exec->container_id);
+        if (exec->process_path)
+            launch->exec_process = dv_arena_strdup(launch->arena, exec->process_path);
+    }
     if (r == 0 && what->console_path)
         r = mon_console_listen(m, launch, &err);
-    else if (r == 0 && exec_id)
+    else if (r == 0 && exec)
         r = mon_exec_open(launch, &err);
-    if (r == 0 && !exec_id)
+    if (r == 0 && !exec)
         r = begin_log(m, launch, &err);
     if (r == 0)
         r = start_program(m, launch, &err);

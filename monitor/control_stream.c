@@ -156,7 +156,7 @@ void mon_stream_exec(struct monitor *m,
     if (!mon_containers_find_id(m->containers, what->container_id))
         dv_error_set(&err, DV_ERR_STATE, "container '%s' is not running", what->container_id);
     if (err.class == DV_ERR_NONE && has_room(m, &err))
-        mon_launch_begin_in(m, client, what->launch, what->container_id);
+        mon_launch_begin_in(m, client, what->launch, what);
     else
         turn_away(client, &err);
 }

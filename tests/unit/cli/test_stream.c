@@ -162,3 +162,12 @@ Test(stream, an_exec_is_not_run_twice)
     cr_expect_eq(run(&exec), CLI_FAILED);
     cr_expect_eq(given_count, 1U);
 }
+
+Test(stream, a_monitor_that_says_nothing_is_not_asked_again)
+{
+    close(connection());
+    (void)connection();
+    cr_expect_eq(run(NULL), CLI_FAILED);
+    cr_expect_eq(given_count, 1U);
+    cr_expect(strstr(cli_fake.error.text, "restart it"));
+}

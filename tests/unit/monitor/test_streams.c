@@ -485,12 +485,17 @@ Test(streams, a_process_is_started_with_pipes_and_ends_with_its_code)
     path_to(pid_file, "f", "exec.1.pid");
     const char *argv[] = {DV_FAKE_RUNTIME, "cat; echo bad >&2; exit 5", pid_file};
     const char *env[] = {"PATH=/usr/bin:/bin"};
-    const struct dv_monitor_launch launch = {.argv = {(char **)argv, 3},
-                                             .env = {(char **)env, 1},
-                                             .pid_file = pid_file,
-                                             .takes_input = true,
-                                             .timeout_ms = 20000};
-    cr_assert_eq(dv_monitor_exec(socket_path, "f", &launch, &fd, &err), 0, "%s", err.text);
+    struct dv_monitor_launch launch = {.argv = {(char **)argv, 3},
+                                       .env = {(char **)env, 1},
+                                       .pid_file = pid_file,
+                                       .takes_input = true,
+                                       .timeout_ms = 20000};
+    char process[256];
+    path_to(process, "f", "exec.1.json");
+    close(open(process, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    const struct dv_monitor_exec exec = {
+        .launch = &launch, .container_id = (char *)"f", .process_path = process};
+    cr_assert_eq(dv_monitor_exec(socket_path, &exec, &fd, &err), 0, "%s", err.text);
     dv_autoclose int stream = fd;
     cr_assert_eq(next_frame(stream, arena, &body), DV_KIND_monitor_welcome);
     cr_expect(attached(stream, arena)->takes_input);
@@ -501,6 +506,7 @@ Test(streams, a_process_is_started_with_pipes_and_ends_with_its_code)
     expect_output(stream, "bad");
     expect_ended(stream, 5);
     cr_expect_neq(access(pid_file, F_OK), 0, "nothing of it is left");
+    cr_expect_neq(access(process, F_OK), 0, "nothing of it is left");
 }
 
 Test(streams, a_process_that_cannot_be_started_says_why)
@@ -510,8 +516,9 @@ Test(streams, a_process_that_cannot_be_started_says_why)
     void *body;
     (void)run("f", "read x", false);
     const char *argv[] = {"/bin/sh", "-c", "echo no such program >&2; exit 1"};
-    const struct dv_monitor_launch launch = {.argv = {(char **)argv, 3}, .timeout_ms = 20000};
-    cr_assert_eq(dv_monitor_exec(socket_path, "f", &launch, &fd, &err), 0, "%s", err.text);
+    struct dv_monitor_launch launch = {.argv = {(char **)argv, 3}, .timeout_ms = 20000};
+    const struct dv_monitor_exec exec = {.launch = &launch, .container_id = (char *)"f"};
+    cr_assert_eq(dv_monitor_exec(socket_path, &exec, &fd, &err), 0, "%s", err.text);
     dv_autoclose int stream = fd;
     cr_assert_eq(next_frame(stream, arena, &body), DV_KIND_monitor_welcome);
     expect_failure(stream, "no such program");
