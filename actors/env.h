@@ -74,6 +74,7 @@ struct dv_bridge_setup {
     const void *config;
     enum dv_twin_detail twin_detail;
     size_t thing_bytes_max; /* what the other side takes of the whole twin, 0: no limit */
+    int64_t twin_check_ms;  /* quiet before the other side is asked what it holds, 0: never */
 };
 
 struct dv_actor_env {

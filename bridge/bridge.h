@@ -44,6 +44,7 @@ enum dv_bridge_event_type {
     DV_BRIDGE_LINK,     /* body: struct dv_link_changed */
     DV_BRIDGE_COMMAND,  /* body: struct dv_command, to be answered when wants_reply */
     DV_BRIDGE_SENT,     /* body: struct dv_twin_sent */
+    DV_BRIDGE_TWIN,     /* body: struct dv_twin_seen, the answer to check_twin(); no link number */
     DV_BRIDGE_FINISHED, /* body: struct dv_store_answered with only `sequence`: a journaled command
                            that the bridge answered or dropped by itself (malformed) */
 };
@@ -87,6 +88,10 @@ struct dv_bridge_ops {
     int (*outbox)(struct dv_bridge *bridge,
                   const struct dv_outbox_message *message,
                   struct dv_error *err);
+
+    /* Asks which features the other side holds; the answer, if there is one, comes as TWIN. NULL:
+     * the other side holds nothing that could differ. */
+    int (*check_twin)(struct dv_bridge *bridge, struct dv_error *err);
 
     /* A command taken before a restart and not finished: next() yields it again as a COMMAND (or
      * FINISHED when it needs no execution). */

@@ -167,14 +167,18 @@ static int fill_bridges(struct daemon *d, struct dv_error *err)
     daemon_streams(&d->ports, &d->local.streams);
     daemon_hono_config(d->config, &d->hono);
     d->bridges[count++] =
-        (struct dv_bridge_setup){"local", &dv_local_ops, &d->local, DV_TWIN_FULL, 0};
+        (struct dv_bridge_setup){"local", &dv_local_ops, &d->local, DV_TWIN_FULL, 0, 0};
     if (!d->config->things_enable)
         return 0;
     enum dv_twin_detail detail = DV_TWIN_AUTO;
     int r = twin_detail(d->config->twin_detail, &detail, err);
     if (r == 0)
-        d->bridges[count] = (struct dv_bridge_setup){"hono", &dv_hono_ops, &d->hono, detail,
-                                                     (size_t)d->config->thing_max_bytes};
+        d->bridges[count] = (struct dv_bridge_setup){"hono",
+                                                     &dv_hono_ops,
+                                                     &d->hono,
+                                                     detail,
+                                                     (size_t)d->config->thing_max_bytes,
+                                                     d->config->twin_check_ns / NS_PER_MS};
     return r;
 }
 

@@ -4,6 +4,7 @@
 #include "actors/addresses.h"
 #include "actors/bridge/publisher.h"
 #include "actors/bridge/repeats.h"
+#include "actors/bridge/twin_check.h"
 #include "actors/env.h"
 #include "base/log.h"
 
@@ -28,6 +29,7 @@ struct state {
     struct dv_address session;
     struct dv_publisher *publisher;
     struct dv_repeats *repeats;
+    struct dv_twin_check twin_check;
     bool is_up;
     int64_t link_number;
     bool is_announced; /* features_ready was sent for this link */
@@ -214,6 +216,7 @@ on_link(struct dv_cell *cell, const void *body, struct dv_request **request, str
     dv_timer_cancel(cell, s->republish_timer);
     s->republish_timer = 0;
     dv_publisher_link(s->publisher, s->is_up);
+    dv_twin_check_link(&s->twin_check, s->is_up, s->link_number);
     pump(s);
     if (*request)
         dv_answer_done(cell, request);
@@ -541,7 +544,25 @@ static void ask_gone(struct state *s)
            s->env->settings->command_timeout_ms, on_gone, NULL);
 }
 
+static int on_twin_seen(struct dv_cell *cell,
+                        const void *body,
+                        struct dv_request **request,
+                        struct dv_error *err)
+{
+    (void)request;
+    (void)err;
+    struct state *s = dv_cell_state(cell);
+    dv_twin_check_seen(&s->twin_check, body);
+    return 0;
+}
+
+static void on_twin_repaired(struct dv_cell *cell)
+{
+    pump(dv_cell_state(cell));
+}
+
 static const struct dv_handler handlers[] = {
+    {DV_KIND_twin_seen, on_twin_seen},
     {DV_KIND_command, on_command},
     {DV_KIND_link_changed, on_link},
     {DV_KIND_twin_sent, on_sent},
@@ -571,6 +592,15 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     s->repeats = dv_repeats_new(settings->repeats_max, settings->repeat_window_ms * NS_PER_MS);
     if (!s->publisher || !s->repeats)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for bridge %s", s->name);
+    s->twin_check = (struct dv_twin_check){
+        .cell = cell,
+        .publisher = s->publisher,
+        .bridge = s->name,
+        .session = s->session.text,
+        .delay_ms = setup->twin_check_ms,
+        .timeout_ms = settings->command_timeout_ms,
+        .changed = on_twin_repaired,
+    };
     dv_subscribe(cell, DV_KIND_container_event);
     dv_subscribe(cell, DV_KIND_feature_event);
     ask_repeats(s, 0);

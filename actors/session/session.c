@@ -327,6 +327,12 @@ static void take_event(struct state *s, const struct dv_bridge_event *event)
     case DV_BRIDGE_SENT:
         take_sent(s, event->body);
         break;
+    case DV_BRIDGE_TWIN: {
+        struct dv_twin_seen seen = *(const struct dv_twin_seen *)event->body;
+        seen.link = (int64_t)s->link_number;
+        dv_post(s->cell, s->core.text, DV_KIND_twin_seen, &seen);
+        break;
+    }
     case DV_BRIDGE_FINISHED:
         dv_ask(s->cell, DV_ADDRESS_STORE, DV_KIND_store_answered, event->body,
                s->env->settings->command_timeout_ms, on_journaled, NULL);
@@ -488,7 +494,21 @@ static int on_features_ready(struct dv_cell *cell,
     return r;
 }
 
+static int on_twin_check(struct dv_cell *cell,
+                         const void *body,
+                         struct dv_request **request,
+                         struct dv_error *err)
+{
+    (void)body;
+    (void)request;
+    struct state *s = dv_cell_state(cell);
+    int r = s->bridge->ops->check_twin ? s->bridge->ops->check_twin(s->bridge, err) : 0;
+    arm(s);
+    return r;
+}
+
 static const struct dv_handler handlers[] = {
+    {DV_KIND_twin_check_cmd, on_twin_check},
     {DV_KIND_twin_change, on_twin},
     {DV_KIND_outbox_message, on_outbox},
     {DV_KIND_features_ready, on_features_ready},

@@ -2,6 +2,7 @@
 #include "bridge/hono/hono.h"
 
 #include "base/log.h"
+#include "bridge/ditto/retrieve.h"
 #include "bridge/ditto/twin.h"
 #include "bridge/hono/command.h"
 #include "bridge/hono/session.h"
@@ -72,26 +73,29 @@ static int set_identity(struct dv_hono *hono, struct dv_error *err)
     return 0;
 }
 
-/* A random UUID, version 4. */
+/* Version 4. */
+static int random_uuid(char *ret, size_t size, struct dv_error *err)
+{
+    unsigned char b[16];
+    if (getrandom(b, sizeof(b), 0) != (ssize_t)sizeof(b))
+        return dv_error_sys(err, DV_ERR_FAILED, errno, "get random bytes for an id");
+    b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+    b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+    snprintf(ret, size, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+             b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
+             b[14], b[15]);
+    return 0;
+}
+
 static int make_client_id(struct dv_hono *hono, struct dv_error *err)
 {
     const char *given = hono->config->client_id;
-    if (is_given(given)) {
-        if (strlen(given) >= sizeof(hono->client_id))
-            return dv_error_set(err, DV_ERR_INVALID, "client_id is longer than %zu bytes",
-                                sizeof(hono->client_id) - 1);
-        snprintf(hono->client_id, sizeof(hono->client_id), "%s", given);
-        return 0;
-    }
-    unsigned char b[16];
-    if (getrandom(b, sizeof(b), 0) != (ssize_t)sizeof(b))
-        return dv_error_sys(err, DV_ERR_FAILED, errno, "get random bytes for the client id");
-    b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
-    b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-    snprintf(hono->client_id, sizeof(hono->client_id),
-             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-             b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
-             b[15]);
+    if (!is_given(given))
+        return random_uuid(hono->client_id, sizeof(hono->client_id), err);
+    if (strlen(given) >= sizeof(hono->client_id))
+        return dv_error_set(err, DV_ERR_INVALID, "client_id is longer than %zu bytes",
+                            sizeof(hono->client_id) - 1);
+    snprintf(hono->client_id, sizeof(hono->client_id), "%s", given);
     return 0;
 }
 
@@ -239,6 +243,29 @@ static bool give_command(struct dv_hono *hono,
     return true;
 }
 
+/* The answer to the question about the twin, if that is what has come. */
+static bool give_twin(struct dv_hono *hono, struct dv_arena *arena, struct dv_bridge_event *ret)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    size_t len;
+    dv_autofree char *answer = dv_hono_inbox_take_twin(hono->inbox, &len);
+    struct dv_twin_seen *seen = answer ? dv_arena_alloc(arena, sizeof(*seen)) : NULL;
+    if (!seen || !hono->twin_question[0])
+        return false;
+    int r = dv_ditto_read_retrieved((struct dv_str){answer, len}, hono->identity.thing,
+                                    hono->twin_question, arena, seen, &err);
+    if (r == -DV_ERR_NOT_FOUND)
+        return false;
+    hono->twin_question[0] = '\0';
+    if (r < 0) {
+        dv_log(DV_LOG_WARN, "mqtt: the twin of '%s' cannot be compared: %s", hono->identity.thing,
+               err.text);
+        return false;
+    }
+    *ret = (struct dv_bridge_event){.type = DV_BRIDGE_TWIN, .body = seen};
+    return true;
+}
+
 static int op_next(struct dv_bridge *bridge,
                    struct dv_arena *arena,
                    struct dv_bridge_event *ret,
@@ -256,7 +283,7 @@ static int op_next(struct dv_bridge *bridge,
             if (r < 0)
                 return r;
         }
-        if (news || give_command(hono, arena, &event, &worked)) {
+        if (news || give_twin(hono, arena, &event) || give_command(hono, arena, &event, &worked)) {
             if (is_silenced)
                 dv_hono_inbox_wake(hono->inbox); /* there may be more */
             *ret = event;
@@ -370,6 +397,25 @@ op_outbox(struct dv_bridge *bridge, const struct dv_outbox_message *message, str
     return dv_hono_out_send(hono, DV_HONO_OUT_OTHER, message->batch, topic.data, bytes, NULL, err);
 }
 
+static int op_check_twin(struct dv_bridge *bridge, struct dv_error *err)
+{
+    struct dv_hono *hono = of(bridge);
+    DV_AUTO_IN_PLACE(dv_buf) topic = DV_BUF_INIT(DV_HONO_TOPIC_MAX);
+    DV_AUTO_IN_PLACE(dv_buf) payload = DV_BUF_INIT(DV_DITTO_ENVELOPE_MAX);
+    char question[sizeof(hono->twin_question)];
+    int r = check_up(hono, err);
+    if (r == 0)
+        r = random_uuid(question, sizeof(question), err);
+    if (r < 0 || (r = event_topic(hono, &topic, err)) < 0 ||
+        (r = dv_ditto_write_retrieve(hono->identity.thing, question, &payload, err)) < 0)
+        return r;
+    struct dv_str bytes = {payload.data, payload.len};
+    r = dv_hono_out_send(hono, DV_HONO_OUT_OTHER, 0, topic.data, bytes, NULL, err);
+    if (r == 0)
+        snprintf(hono->twin_question, sizeof(hono->twin_question), "%s", question);
+    return r;
+}
+
 static int op_replay(
     struct dv_bridge *bridge, const void *raw, size_t len, int64_t sequence, struct dv_error *err)
 {
@@ -421,6 +467,7 @@ const struct dv_bridge_ops dv_hono_ops = {
     .reply = op_reply,
     .twin = op_twin,
     .outbox = op_outbox,
+    .check_twin = op_check_twin,
     .replay = op_replay,
     .free = op_free,
 };

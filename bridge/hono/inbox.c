@@ -13,6 +13,12 @@ struct queue {
     struct dv_hono_item **end;
 };
 
+/* The newest of its kind; `text` NULL: none. */
+struct answer {
+    char *text;
+    size_t len;
+};
+
 struct dv_hono_inbox {
     pthread_mutex_t lock;
     int fd;
@@ -31,8 +37,8 @@ struct dv_hono_inbox {
     size_t signal_head;
     size_t signal_count;
 
-    char *handshake;
-    size_t handshake_len;
+    struct answer handshake;
+    struct answer twin;
 };
 
 static void queue_init(struct queue *queue)
@@ -116,7 +122,8 @@ void dv_hono_inbox_free(struct dv_hono_inbox *inbox)
     queue_done(&inbox->commands);
     queue_done(&inbox->refusals);
     free(inbox->signals);
-    free(inbox->handshake);
+    free(inbox->handshake.text);
+    free(inbox->twin.text);
     dv_close(&inbox->fd);
     pthread_mutex_destroy(&inbox->lock);
     free(inbox);
@@ -224,18 +231,28 @@ void dv_hono_inbox_put_refusal(struct dv_hono_inbox *inbox, struct dv_hono_item 
     dv_hono_inbox_wake(inbox);
 }
 
-void dv_hono_inbox_put_handshake(struct dv_hono_inbox *inbox, struct dv_str answer)
+/* The newest replaces the one before; without memory there is none, and it is asked for again. */
+static void put_answer(struct dv_hono_inbox *inbox, struct answer *place, struct dv_str answer)
 {
     char *copy = dv_str_dup(answer);
     if (!copy)
-        return; /* it is asked for again */
+        return;
     pthread_mutex_lock(&inbox->lock);
-    char *old = inbox->handshake;
-    inbox->handshake = copy;
-    inbox->handshake_len = answer.len;
+    char *old = place->text;
+    *place = (struct answer){copy, answer.len};
     pthread_mutex_unlock(&inbox->lock);
     free(old);
     dv_hono_inbox_wake(inbox);
+}
+
+void dv_hono_inbox_put_handshake(struct dv_hono_inbox *inbox, struct dv_str answer)
+{
+    put_answer(inbox, &inbox->handshake, answer);
+}
+
+void dv_hono_inbox_put_twin(struct dv_hono_inbox *inbox, struct dv_str answer)
+{
+    put_answer(inbox, &inbox->twin, answer);
 }
 
 /* The place behind the last signal is kept for the news that signals were lost. */
@@ -277,14 +294,24 @@ struct dv_hono_item *dv_hono_inbox_take_refusal(struct dv_hono_inbox *inbox)
     return item;
 }
 
-char *dv_hono_inbox_take_handshake(struct dv_hono_inbox *inbox, size_t *ret_len)
+static char *take_answer(struct dv_hono_inbox *inbox, struct answer *place, size_t *ret_len)
 {
     pthread_mutex_lock(&inbox->lock);
-    char *answer = inbox->handshake;
-    *ret_len = inbox->handshake_len;
-    inbox->handshake = NULL;
+    char *text = place->text;
+    *ret_len = place->len;
+    place->text = NULL;
     pthread_mutex_unlock(&inbox->lock);
-    return answer;
+    return text;
+}
+
+char *dv_hono_inbox_take_handshake(struct dv_hono_inbox *inbox, size_t *ret_len)
+{
+    return take_answer(inbox, &inbox->handshake, ret_len);
+}
+
+char *dv_hono_inbox_take_twin(struct dv_hono_inbox *inbox, size_t *ret_len)
+{
+    return take_answer(inbox, &inbox->twin, ret_len);
 }
 
 bool dv_hono_inbox_take_signal(struct dv_hono_inbox *inbox, struct dv_hono_signal *ret)
@@ -304,10 +331,13 @@ void dv_hono_inbox_forget_signals(struct dv_hono_inbox *inbox)
 {
     pthread_mutex_lock(&inbox->lock);
     inbox->signal_count = 0;
-    char *answer = inbox->handshake;
-    inbox->handshake = NULL;
+    char *handshake = inbox->handshake.text;
+    char *twin = inbox->twin.text;
+    inbox->handshake.text = NULL;
+    inbox->twin.text = NULL;
     pthread_mutex_unlock(&inbox->lock);
-    free(answer);
+    free(handshake);
+    free(twin);
 }
 
 size_t dv_hono_inbox_take_dropped(struct dv_hono_inbox *inbox)

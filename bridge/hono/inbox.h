@@ -10,6 +10,7 @@
  *   signals    what became of connect, subscribe and publish, one per request; if there were more
  *              than requests, the connection is given up
  *   handshake  the newest answer
+ *   twin       the newest answer to a question about the twin
  *
  * All functions may be called from any thread; they never block but for the lock.
  */
@@ -92,14 +93,16 @@ void dv_hono_inbox_put_replay(struct dv_hono_inbox *inbox, struct dv_hono_item *
 /* Takes the item; drops it when there are too many. */
 void dv_hono_inbox_put_refusal(struct dv_hono_inbox *inbox, struct dv_hono_item *item);
 void dv_hono_inbox_put_handshake(struct dv_hono_inbox *inbox, struct dv_str answer);
+void dv_hono_inbox_put_twin(struct dv_hono_inbox *inbox, struct dv_str answer);
 void dv_hono_inbox_signal(struct dv_hono_inbox *inbox, const struct dv_hono_signal *signal);
 
 /* NULL or false if there is none; items are owned by the caller then. */
 struct dv_hono_item *dv_hono_inbox_take_command(struct dv_hono_inbox *inbox);
 struct dv_hono_item *dv_hono_inbox_take_refusal(struct dv_hono_inbox *inbox);
 char *dv_hono_inbox_take_handshake(struct dv_hono_inbox *inbox, size_t *ret_len);
+char *dv_hono_inbox_take_twin(struct dv_hono_inbox *inbox, size_t *ret_len);
 bool dv_hono_inbox_take_signal(struct dv_hono_inbox *inbox, struct dv_hono_signal *ret);
-/* Forgets what became of the requests of a connection that is gone, and its handshake. */
+/* Forgets what became of the requests of a connection that is gone, and its answers. */
 void dv_hono_inbox_forget_signals(struct dv_hono_inbox *inbox);
 
 /* Refusals dropped since the last call. */

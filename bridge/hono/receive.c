@@ -112,6 +112,12 @@ void dv_hono_receive(struct dv_hono_inbox *inbox,
         dv_hono_inbox_put_handshake(inbox, payload);
         return;
     }
+    struct dv_hono_topic parts;
+    if (dv_hono_topic_parse(topic, &parts) && dv_hono_topic_is_retrieved(&parts)) {
+        if (payload.len <= DV_DITTO_PAYLOAD_MAX)
+            dv_hono_inbox_put_twin(inbox, payload);
+        return;
+    }
     DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
     struct reception r = {.inbox = inbox, .sink = sink, .arena = arena};
     snprintf(topic_text, sizeof(topic_text), "%.*s", DV_STR_ARG(topic));

@@ -77,6 +77,9 @@ struct dv_hono {
     int filter_token;
     int64_t filter_deadline_ns; /* INT64_MAX: no subscription is waited for */
 
+    /* Correlation id of the question about the twin that waits for its answer; empty: none. */
+    char twin_question[48];
+
     struct dv_hono_outgoing *out_first, **out_end;
     size_t out_count, out_bytes;
     /* Answers for the next link, oldest first: at most what was in the inbox and on its way. */

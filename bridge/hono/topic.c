@@ -46,6 +46,11 @@ bool dv_hono_topic_is_echo(const struct dv_hono_topic *topic)
     return false;
 }
 
+bool dv_hono_topic_is_retrieved(const struct dv_hono_topic *topic)
+{
+    return topic->request_id.len == 0 && dv_str_eq(topic->subject, "retrieve-response");
+}
+
 bool dv_hono_is_topic_part(struct dv_str text)
 {
     for (size_t i = 0; i < text.len; i++) {

@@ -28,6 +28,9 @@ bool dv_hono_topic_parse(struct dv_str topic, struct dv_hono_topic *ret);
  * Such messages are no commands and answering them would make a loop. */
 bool dv_hono_topic_is_echo(const struct dv_hono_topic *topic);
 
+/* Whether it is what a local twin or the cloud answers to a question of ours about the twin. */
+bool dv_hono_topic_is_retrieved(const struct dv_hono_topic *topic);
+
 /* Whether a text from elsewhere may become a part of a topic that is published: a broker closes the
  * connection over a wildcard or a control character. */
 bool dv_hono_is_topic_part(struct dv_str text);

@@ -304,6 +304,19 @@ static void do_delay(struct world *world)
     dv_sim_delay(world->sim->system, address, daemon_sim_now_ns(world->sim) + ms * NS_PER_MS);
 }
 
+/* A cloud that was away may come back with something that is long gone. */
+static void do_link(struct world *world)
+{
+    bool is_up = fake_cloud_link(world->sim->cloud);
+    if (is_up && chance(world, 10)) {
+        char id[FAKE_TEXT_MAX];
+        snprintf(id, sizeof(id), "Container:ghost-%u", world->steps_done);
+        note("the cloud shows %s", id);
+        fake_cloud_haunt(world->sim->cloud, id);
+    }
+    fake_cloud_set_link(world->sim->cloud, !is_up);
+}
+
 static void act(struct world *world)
 {
     switch (world_random(world, 24)) {
@@ -330,7 +343,7 @@ static void act(struct world *world)
         do_delay(world);
         break;
     case 9:
-        fake_cloud_set_link(world->sim->cloud, !fake_cloud_link(world->sim->cloud));
+        do_link(world);
         break;
     case 10:
         if (chance(world, 40)) {

@@ -357,6 +357,17 @@ static int take_command(const struct pending *pending,
     return 0;
 }
 
+static void
+take_seen(const struct fake_cloud *cloud, struct dv_arena *arena, struct dv_bridge_event *ret)
+{
+    struct dv_twin_seen *seen = need(dv_arena_alloc(arena, sizeof(*seen)));
+    seen->features.items = need(dv_arena_array(arena, cloud->feature_count + 1, sizeof(char *)));
+    for (size_t i = 0; i < cloud->feature_count; i++)
+        seen->features.items[seen->features.count++] =
+            need(dv_arena_strdup(arena, cloud->features[i].id));
+    ret->body = seen;
+}
+
 static int bridge_next(struct dv_bridge *base,
                        struct dv_arena *arena,
                        struct dv_bridge_event *ret,
@@ -379,6 +390,8 @@ static int bridge_next(struct dv_bridge *base,
         struct dv_link_changed *link = need(dv_arena_alloc(arena, sizeof(*link)));
         link->status = pending->is_up ? DV_LINK_UP : DV_LINK_DOWN;
         ret->body = link;
+    } else if (pending->type == DV_BRIDGE_TWIN) {
+        take_seen(bridge->cloud, arena, ret);
     } else {
         struct dv_twin_sent *sent = need(dv_arena_alloc(arena, sizeof(*sent)));
         sent->number = pending->number;
@@ -549,6 +562,21 @@ static void bridge_free(struct dv_bridge *base)
     free(bridge);
 }
 
+void fake_cloud_haunt(struct fake_cloud *cloud, const char *id)
+{
+    if (!find(cloud, id))
+        (void)add_feature(cloud, id);
+}
+
+static int bridge_check_twin(struct dv_bridge *base, struct dv_error *err)
+{
+    struct bridge *bridge = (struct bridge *)base;
+    if (!bridge->cloud->is_up || bridge->cloud->is_cut)
+        return link_is_down(err);
+    push(bridge, DV_BRIDGE_TWIN, 0);
+    return 0;
+}
+
 const struct dv_bridge_ops fake_bridge_ops = {
     .name = "fake",
     .open = bridge_open,
@@ -559,6 +587,7 @@ const struct dv_bridge_ops fake_bridge_ops = {
     .reply = bridge_reply,
     .twin = bridge_twin,
     .outbox = bridge_outbox,
+    .check_twin = bridge_check_twin,
     .replay = bridge_replay,
     .free = bridge_free,
 };

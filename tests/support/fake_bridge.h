@@ -79,6 +79,8 @@ struct fake_command *fake_cloud_command(struct fake_cloud *cloud, size_t index);
 size_t fake_cloud_features(const struct fake_cloud *cloud);
 const struct fake_feature *fake_cloud_feature(const struct fake_cloud *cloud, size_t index);
 const struct fake_feature *fake_cloud_find(const struct fake_cloud *cloud, const char *id);
+/* The cloud shows a feature that nobody published (any more). */
+void fake_cloud_haunt(struct fake_cloud *cloud, const char *id);
 /* NULL: none. */
 const char *fake_cloud_complaint(const struct fake_cloud *cloud);
 /* Number of daemons that opened the bridge. */

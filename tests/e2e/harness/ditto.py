@@ -5,7 +5,7 @@ import json
 import re
 
 MESSAGE_BYTES_MAX = 250 * 1024
-FIELDS = ["topic", "headers", "path", "value", "status", "revision", "timestamp"]
+FIELDS = ["topic", "headers", "path", "value", "fields", "status", "revision", "timestamp"]
 TWIN_TOPIC = re.compile(r"[^/]+/[^/]+/things/twin/commands/(modify|delete|merge|retrieve)")
 LIVE_TOPIC = re.compile(r"[^/]+/[^/]+/things/live/messages/([^/]+)")
 ERROR_TOPIC = "unknown/unknown/things/twin/errors"

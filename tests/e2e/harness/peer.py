@@ -108,7 +108,7 @@ class Peer:
 
     def _apply(self, message):
         body = message.body
-        if "/things/twin/commands/" not in body["topic"]:
+        if "/things/twin/commands/" not in body["topic"] or body["topic"].endswith("/retrieve"):
             return
         feature, *rest = body["path"].removeprefix("/features/").split("/")
         value = copy.deepcopy(body.get("value"))
@@ -149,6 +149,25 @@ class Peer:
     def find(self, pattern, after=0):
         """Messages from index `after` whose topic matches."""
         return [m for m in self.messages[after:] if re.fullmatch(pattern, m.topic)]
+
+    # --- questions about the twin
+
+    def wait_question(self, after=0, timeout_s=20):
+        """The envelope in which davit asks what the twin holds."""
+        def find():
+            return next((m.body for m in self.find(r"e/.*", after)
+                         if m.body["topic"].endswith("/things/twin/commands/retrieve")), None)
+        return self.wait(find, timeout_s, "davit asks for the twin")
+
+    def answer_question(self, question, features, **fields):
+        """As Ditto answers, through the connector."""
+        answer = {"topic": question["topic"],
+                  "headers": {"correlation-id": question["headers"]["correlation-id"]},
+                  "path": "/", "status": 200,
+                  "value": {"thingId": self.thing,
+                            "features": {feature: {"definition": ["a:b:1"]} for feature in features}}}
+        answer.update(fields)
+        self.publish(f"command//{self.thing}/req//retrieve-response", answer)
 
     # --- handshake
 
