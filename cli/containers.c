@@ -235,30 +235,89 @@ int cli_rename(struct cli *cli, int argc, char **argv)
     return with_text(cli, argv[1], "rename", argv[2]);
 }
 
+/* "-1" takes a limit away, as in Kanto's command; the daemon wants an empty text for that. */
+static void member_limit(struct dv_json_writer *w, const char *key, const char *text)
+{
+    if (text)
+        dv_jw_member_text(w, key, strcmp(text, "-1") == 0 ? "" : text);
+}
+
+struct change {
+    const char *policy; /* TYPE[:COUNT] */
+    const char *memory;
+    const char *reservation;
+    const char *swap;
+};
+
+static bool read_change(int argc, char **argv, struct change *ret)
+{
+    static const struct option options[] = {
+        {"restart", required_argument, NULL, 'r'},
+        {"rp", required_argument, NULL, 'r'},
+        {"memory", required_argument, NULL, 'm'},
+        {"memory-reservation", required_argument, NULL, 'R'},
+        {"memory-swap", required_argument, NULL, 's'},
+        {NULL, 0, NULL, 0},
+    };
+    struct change change = {NULL, NULL, NULL, NULL};
+    int option;
+    while ((option = getopt_long(argc, argv, "+m:", options, NULL)) != -1) {
+        if (option == 'r')
+            change.policy = optarg;
+        else if (option == 'm')
+            change.memory = optarg;
+        else if (option == 'R')
+            change.reservation = optarg;
+        else if (option == 's')
+            change.swap = optarg;
+        else
+            return false;
+    }
+    *ret = change;
+    return optind + 1 == argc &&
+           (change.policy || change.memory || change.reservation || change.swap);
+}
+
+static bool write_policy(struct dv_json_writer *w, const char *policy)
+{
+    struct dv_str type;
+    struct dv_str count;
+    int64_t number = 0;
+    bool has_count = dv_str_cut(dv_str_of(policy), ':', &type, &count);
+    if (has_count && dv_str_to_i64(count, 0, INT32_MAX, &number, NULL) < 0)
+        return false;
+    dv_jw_key(w, "restartPolicy");
+    dv_jw_object(w);
+    dv_jw_key(w, "type");
+    dv_jw_text_len(w, type.data, type.len);
+    if (has_count)
+        dv_jw_member_i64(w, "maxRetryCount", number);
+    dv_jw_object_end(w);
+    return true;
+}
+
 int cli_update(struct cli *cli, int argc, char **argv)
 {
     DV_AUTO_IN_PLACE(dv_buf) args = DV_BUF_INIT(4096);
     struct dv_json_writer w;
-    struct dv_str type;
-    struct dv_str count;
-    int64_t number = 0;
-    char text[32];
-    if (argc != 4 || (strcmp(argv[1], "--restart") != 0 && strcmp(argv[1], "--rp") != 0))
+    struct change change;
+    if (!read_change(argc, argv, &change))
         return cli_usage(argv[0]);
-    bool has_count = dv_str_cut(dv_str_of(argv[2]), ':', &type, &count);
-    if (has_count && dv_str_to_i64(count, 0, INT32_MAX, &number, NULL) < 0)
-        return cli_usage(argv[0]);
-    snprintf(text, sizeof(text), "%.*s", DV_STR_ARG(type));
     dv_jw_init(&w, &args);
     dv_jw_object(&w);
-    dv_jw_key(&w, "restartPolicy");
-    dv_jw_object(&w);
-    dv_jw_member_text(&w, "type", text);
-    if (has_count)
-        dv_jw_member_i64(&w, "maxRetryCount", number);
+    if (change.policy && !write_policy(&w, change.policy))
+        return cli_usage(argv[0]);
+    if (change.memory || change.reservation || change.swap) {
+        dv_jw_key(&w, "resources");
+        dv_jw_object(&w);
+        member_limit(&w, "memory", change.memory);
+        member_limit(&w, "memoryReservation", change.reservation);
+        member_limit(&w, "memorySwap", change.swap);
+        dv_jw_object_end(&w);
+    }
     dv_jw_object_end(&w);
-    dv_jw_object_end(&w);
-    return dv_jw_done(&w, NULL) < 0 ? CLI_FAILED : operate_on(cli, argv[3], "update", args.data);
+    return dv_jw_done(&w, NULL) < 0 ? CLI_FAILED
+                                    : operate_on(cli, argv[optind], "update", args.data);
 }
 
 /* -- looking --------------------------------------------------------------------------------- */

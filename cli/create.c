@@ -17,6 +17,8 @@ enum {
     OPTION_RESTART,
     OPTION_RETRY_COUNT,
     OPTION_RETRY_TIMEOUT,
+    OPTION_RESERVATION,
+    OPTION_SWAP,
     OPTION_LOG_DRIVER,
     OPTION_LOG_FILES,
     OPTION_LOG_SIZE,
@@ -32,6 +34,9 @@ struct wish {
     const char *restart;
     const char *retry_count;
     const char *retry_timeout;
+    const char *memory;
+    const char *reservation;
+    const char *swap;
     const char *log_driver;
     const char *log_files;
     const char *log_size;
@@ -63,6 +68,9 @@ static const struct option options[] = {
     {"rp-cnt", required_argument, NULL, OPTION_RETRY_COUNT},
     {"rp-to", required_argument, NULL, OPTION_RETRY_TIMEOUT},
     {"retry-timeout", required_argument, NULL, OPTION_RETRY_TIMEOUT},
+    {"memory", required_argument, NULL, 'm'},
+    {"memory-reservation", required_argument, NULL, OPTION_RESERVATION},
+    {"memory-swap", required_argument, NULL, OPTION_SWAP},
     {"log-driver", required_argument, NULL, OPTION_LOG_DRIVER},
     {"log-max-files", required_argument, NULL, OPTION_LOG_FILES},
     {"log-max-size", required_argument, NULL, OPTION_LOG_SIZE},
@@ -111,6 +119,15 @@ static bool take(struct wish *wish, int option)
         return true;
     case OPTION_RETRY_TIMEOUT:
         wish->retry_timeout = optarg;
+        return true;
+    case 'm':
+        wish->memory = optarg;
+        return true;
+    case OPTION_RESERVATION:
+        wish->reservation = optarg;
+        return true;
+    case OPTION_SWAP:
+        wish->swap = optarg;
         return true;
     case OPTION_LOG_DRIVER:
         wish->log_driver = optarg;
@@ -207,6 +224,18 @@ static void write_log(struct dv_json_writer *w, const struct wish *wish)
     dv_jw_object_end(w);
 }
 
+static void write_limits(struct dv_json_writer *w, const struct wish *wish)
+{
+    if (!wish->memory && !wish->reservation && !wish->swap)
+        return;
+    dv_jw_key(w, "resources");
+    dv_jw_object(w);
+    member_if(w, "memory", wish->memory);
+    member_if(w, "memoryReservation", wish->reservation);
+    member_if(w, "memorySwap", wish->swap);
+    dv_jw_object_end(w);
+}
+
 static void
 write_texts(struct dv_json_writer *w, const char *key, const char *const *items, size_t count)
 {
@@ -241,6 +270,7 @@ static void write_value(struct dv_json_writer *w,
     if (wish->tty)
         dv_jw_member_bool(w, "tty", true);
     write_policy(w, wish);
+    write_limits(w, wish);
     write_log(w, wish);
     if (wish->mount_count) {
         dv_jw_key(w, "mountPoints");
@@ -258,7 +288,7 @@ static int create(struct cli *cli, int argc, char **argv, bool start)
     struct wish wish = {0};
     int option;
     /* '+': what stands behind the image is the container's. */
-    while ((option = getopt_long(argc, argv, "+n:e:v:dit", options, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, "+n:e:v:m:dit", options, NULL)) != -1)
         if (!take(&wish, option))
             return cli_usage(argv[0]);
     if (optind >= argc)

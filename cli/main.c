@@ -23,7 +23,9 @@ const struct cli_command cli_commands[] = {
     {"resume", cli_resume, "NAME ...", "let frozen containers go on"},
     {"rm", cli_rm, "[-f] NAME ...", "remove containers; -f stops them first"},
     {"rename", cli_rename, "NAME NEW", "give a container another name"},
-    {"update", cli_update, "--restart POLICY[:COUNT] NAME", "change the restart policy"},
+    {"update", cli_update,
+     "[--restart POLICY[:COUNT]] [-m SIZE] [--memory-reservation SIZE] [--memory-swap SIZE] NAME",
+     "change restart policy and limits of memory; -1 takes a limit away"},
     {"inspect", cli_inspect, "NAME", "the whole record of a container"},
     {"why", cli_why, "NAME", "why a container is as it is, and what comes next"},
     {"logs", cli_logs, "[-f] [-n LINES] [--last-run] [--json] NAME", "what a container wrote"},
@@ -56,6 +58,8 @@ static const char create_options[] =
     "      --hostname NAME\n"
     "      --restart no|always|unless-stopped|on-failure[:COUNT]\n"
     "      --retry-timeout SECONDS  longest wait between restarts\n"
+    "  -m, --memory SIZE          limit, like 64M\n"
+    "      --memory-reservation SIZE, --memory-swap SIZE  memory and swap together; -1: no limit\n"
     "      --log-driver json-file|none, --log-max-files N, --log-max-size SIZE, --log-path DIR,\n"
     "      --log-mode blocking|non-blocking, --log-max-buffer-size SIZE\n";
 

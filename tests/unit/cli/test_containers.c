@@ -87,6 +87,15 @@ Test(containers, each_command_is_an_operation_with_its_arguments)
          {"update", "--rp", "on-failure:3", "web"},
          "update",
          "{\"restartPolicy\":{\"type\":\"on-failure\",\"maxRetryCount\":3}}"},
+        {cli_update,
+         {"update", "-m", "64M", "web"},
+         "update",
+         "{\"resources\":{\"memory\":\"64M\"}}"},
+        {cli_update,
+         {"update", "--rp=no", "--memory=-1", "--memory-swap=-1", "--memory-reservation=8M", "web"},
+         "update",
+         "{\"restartPolicy\":{\"type\":\"no\"},\"resources\":{\"memory\":\"\","
+         "\"memoryReservation\":\"8M\",\"memorySwap\":\"\"}}"},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         char *words[9] = {0};
@@ -117,6 +126,8 @@ Test(containers, wrong_usage_asks_nothing)
         {cli_rename, {"rename", "web", "a", "b"}},
         {cli_update, {"update", "web"}},
         {cli_update, {"update", "--restart", "on-failure:x", "web"}},
+        {cli_update, {"update", "-m", "64M"}},
+        {cli_update, {"update", "-m", "64M", "web", "db"}},
         {cli_update, {"update", "--nothing", "always", "web"}},
         {cli_ps, {"ps", "web"}},
         {cli_ps, {"ps", "-x"}},
