@@ -80,10 +80,7 @@ static void hold(struct dv_log_thread *t, struct source *source)
     if (source->is_held)
         return;
     source->is_held = true;
-    /* Taken out, not masked: a hang-up cannot be masked. */
-    for (size_t i = 0; i < 2; i++)
-        if (source->streams[i].fd >= 0)
-            (void)epoll_ctl(t->epoll, EPOLL_CTL_DEL, source->streams[i].fd, NULL);
+    log_watch(t, source);
 }
 
 static void go_on(struct dv_log_thread *t, struct source *source)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One epoll set with two streams a container. A readable stream gets one read of bounded size a
- * round, so that a chatty container does not starve the others. In blocking mode the pipe fills
- * while the disk is slow, and the container waits; in non-blocking mode the pipe is always emptied
- * into a bounded buffer, of which the oldest lines are dropped and counted.
+ * round, so that a chatty container does not starve the others. This thread never waits for a disk:
+ * what it has read goes to the thread of log_disk.c. In blocking mode a stream is read on when that
+ * is written: the pipe fills while the disk is slow, and the container waits. In non-blocking mode
+ * the pipe is always emptied into a bounded buffer, of which the oldest lines are dropped and
+ * counted.
  *
  * A stream ends when its last writer is gone. Both the container and davitd may keep a FIFO open;
  * davitd only for reading, so the end is seen at the exit. A terminal ends when nobody in the
@@ -20,87 +22,52 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define READ_BYTES       (64U << 10)
-#define RECORDS_MAX      (8U << 20) /* of one read: every byte may become six */
+#define BUFFER_BYTES_MIN 4096LL
 #define EVENTS           64
 #define STACK_BYTES      (256U << 10)
 #define BUFFER_BYTES_MAX (64LL << 20)
 #define STOP_NS          2000000000LL /* a chatty container must not hold up the end */
-#define REST_READS       64           /* of a session that is over, while somebody else writes on */
+#define STOP_LOOK_MS     20
+#define REST_READS       64 /* of a session that is over, while somebody else writes on */
 
 /* -- the thread ----------------------------------------------------------------------------- */
 
+/* Nobody here knows it any more. */
 static void free_source(struct dv_log_thread *t, struct source *source)
 {
     *(source->previous ? &source->previous->next : &t->sources) = source->next;
     if (source->next)
         source->next->previous = source->previous;
-    for (size_t i = 0; i < 2; i++) {
-        dv_close(&source->streams[i].fd);
-        dv_lines_done(&source->streams[i].lines);
-        dv_buf_done(&source->streams[i].buffer);
-    }
-    dv_logfile_free(source->file);
-    free(source);
+    if (source->file)
+        log_disk_close(t->disk, source);
+    else
+        log_source_free(source);
 }
 
-static void write_records(struct dv_log_thread *t, struct source *source)
+/* Taken out, not masked: a hang-up cannot be masked. */
+static void poll_stream(struct dv_log_thread *t, struct stream *stream)
 {
-    struct dv_error err = DV_ERROR_INIT;
-    if (source->file && t->records.len &&
-        dv_logfile_write(source->file, t->records.data, t->records.len, &err) < 0 &&
-        dv_log_allow(&source->complaints, 60, NULL))
-        dv_log(DV_LOG_ERROR, "log of container '%s', output is lost: %s", source->id, err.text);
-    dv_buf_clear(&t->records);
-}
-
-static void
-take_bytes(struct dv_log_thread *t, struct stream *stream, const char *bytes, size_t len)
-{
-    int64_t now = dv_clock_wall_ns(dv_clock_real());
-    struct dv_error err = DV_ERROR_INIT;
-    if (!stream->source->file)
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = stream};
+    bool is_wanted = stream->fd >= 0 && !stream->is_waiting && !stream->source->is_held;
+    if (is_wanted == stream->is_polled)
         return;
-    if (stream->dropped) {
-        char note[96];
-        snprintf(note, sizeof(note), "davit: %llu lines were dropped, the log buffer was full",
-                 (unsigned long long)stream->dropped);
-        stream->dropped = 0;
-        /* The end of a line that was begun may be among the dropped ones. */
-        (void)!dv_lines_end(&stream->lines, &t->records, NULL);
-        (void)!dv_lines_note(&stream->lines, note, now, &t->records, NULL);
-    }
-    if (dv_lines_add(&stream->lines, bytes, len, now, &t->records, &err) < 0)
-        dv_log(DV_LOG_ERROR, "log of container '%s': %s", stream->source->id, err.text);
-    write_records(t, stream->source);
-}
-
-/* Writes up to `max` bytes of the buffer of non-blocking mode. */
-static void write_kept(struct dv_log_thread *t, struct stream *stream, size_t max)
-{
-    size_t end = stream->buffer.len < max ? stream->buffer.len : max;
-    for (size_t at = 0; at < end;) {
-        size_t part = end - at < READ_BYTES ? end - at : READ_BYTES;
-        take_bytes(t, stream, stream->buffer.data + at, part);
-        at += part;
-    }
-    dv_buf_consume(&stream->buffer, end);
-}
-
-static void flush_stream(struct dv_log_thread *t, struct stream *stream)
-{
-    write_kept(t, stream, SIZE_MAX);
-    if (stream->source->file && dv_lines_end(&stream->lines, &t->records, NULL) == 0)
-        write_records(t, stream->source);
+    if (epoll_ctl(t->epoll, is_wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, stream->fd, &event) < 0)
+        dv_log(DV_LOG_ERROR, "log of container '%s': %m", stream->source->id);
+    stream->is_polled = is_wanted;
 }
 
 static void end_stream(struct dv_log_thread *t, struct stream *stream)
 {
     struct source *source = stream->source;
-    flush_stream(t, stream);
     /* Not left to the close: a child that is being spawned has a copy until it runs its program. */
-    (void)epoll_ctl(t->epoll, EPOLL_CTL_DEL, stream->fd, NULL);
+    if (stream->is_polled)
+        (void)epoll_ctl(t->epoll, EPOLL_CTL_DEL, stream->fd, NULL);
+    stream->is_polled = false;
+    t->waiting -= stream->is_waiting;
+    stream->is_waiting = false;
     dv_close(&stream->fd);
+    if (source->file)
+        log_disk_end(t->disk, stream);
     if (source->streams[0].fd >= 0 || source->streams[1].fd >= 0)
         return;
     attach_source_ended(t, source);
@@ -111,31 +78,13 @@ static void end_stream(struct dv_log_thread *t, struct stream *stream)
         free_source(t, source);
 }
 
-/* Room for `len` bytes in the buffer of non-blocking mode, by dropping whole lines at its head. */
-static void drop_oldest(struct stream *stream, size_t len)
-{
-    size_t max = (size_t)stream->source->buffer_max;
-    size_t at = 0;
-    while (at < stream->buffer.len && stream->buffer.len - at + len > max) {
-        const char *from = stream->buffer.data + at;
-        const char *end = memchr(from, '\n', stream->buffer.len - at);
-        at = end ? (size_t)(end - stream->buffer.data) + 1 : stream->buffer.len;
-        stream->dropped++;
-    }
-    dv_buf_consume(&stream->buffer, at);
-}
-
-static void keep_bytes(struct stream *stream, const char *bytes, size_t len)
-{
-    drop_oldest(stream, len);
-    if (dv_buf_append(&stream->buffer, bytes, len, NULL) < 0)
-        stream->dropped++;
-}
-
 /* 1: there may be more, 0: nothing now, -1: the stream has ended. */
 static int read_once(struct dv_log_thread *t, struct stream *stream, size_t *ret_len)
 {
-    ssize_t got = read(stream->fd, t->chunk, READ_BYTES);
+    /* More than the buffer may hold would be read to be dropped. */
+    int64_t most = stream->source->buffer_max;
+    size_t want = most > 0 && most < LOG_READ_BYTES ? (size_t)most : LOG_READ_BYTES;
+    ssize_t got = read(stream->fd, t->chunk, want);
     if (got > 0) {
         *ret_len = (size_t)got;
         return 1;
@@ -143,42 +92,52 @@ static int read_once(struct dv_log_thread *t, struct stream *stream, size_t *ret
     return got < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 }
 
+static void take(struct dv_log_thread *t, struct stream *stream, size_t len)
+{
+    struct source *source = stream->source;
+    attach_output(t, stream, t->chunk, len);
+    if (!source->file)
+        return;
+    log_disk_give(t->disk, stream, t->chunk, len);
+    if (!source->buffer_max && !stream->is_waiting) {
+        stream->is_waiting = true;
+        t->waiting++;
+        poll_stream(t, stream);
+    }
+}
+
 static void serve(struct dv_log_thread *t, struct stream *stream)
 {
     size_t len;
-    if (stream->fd < 0 || stream->source->is_held)
+    if (stream->fd < 0 || stream->source->is_held || stream->is_waiting)
         return; /* since an event of this round */
     int r = read_once(t, stream, &len);
     if (r > 0)
-        attach_output(t, stream, t->chunk, len);
-    if (!stream->source->buffer_max) {
-        if (r > 0)
-            take_bytes(t, stream, t->chunk, len);
-    } else {
-        /* The pipe is emptied first, then as much is written as one round allows. */
-        for (unsigned round = 0; r > 0 && round < EVENTS; round++) {
-            keep_bytes(stream, t->chunk, len);
-            r = read_once(t, stream, &len);
-            if (r > 0)
-                attach_output(t, stream, t->chunk, len);
-        }
-        if (r > 0)
-            keep_bytes(stream, t->chunk, len);
-        write_kept(t, stream, r > 0 ? READ_BYTES : SIZE_MAX);
-    }
+        take(t, stream, len);
     if (r < 0 || (r == 0 && stream->source->is_over))
         end_stream(t, stream);
 }
 
+/* Streams in blocking mode go on where the disk has caught up. */
+static void go_on_reading(struct dv_log_thread *t)
+{
+    for (struct source *source; (source = log_disk_written(t->disk)) != NULL;) {
+        for (size_t i = 0; i < 2; i++) {
+            struct stream *stream = &source->streams[i];
+            if (!stream->is_waiting || !log_disk_has_all(t->disk, stream))
+                continue;
+            stream->is_waiting = false;
+            t->waiting--;
+            poll_stream(t, stream);
+        }
+    }
+}
+
 void log_watch(struct dv_log_thread *t, struct source *source)
 {
-    for (size_t i = 0; i < 2; i++) {
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &source->streams[i]};
-        int fd = source->streams[i].fd;
-        if (fd >= 0 && epoll_ctl(t->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
-            dv_log(DV_LOG_ERROR, "log of container '%s': %m", source->id);
-    }
-    if (source->is_over)
+    for (size_t i = 0; i < 2; i++)
+        poll_stream(t, &source->streams[i]);
+    if (source->is_over && !source->is_held)
         log_drain(t, source);
 }
 
@@ -274,18 +233,23 @@ static void *run(void *ctx)
     int timeout_ms = -1;
     for (;;) {
         struct epoll_event events[EVENTS];
-        int count = epoll_wait(t->epoll, events, EVENTS, stop_ns ? 0 : timeout_ms);
-        if (stop_ns && (count <= 0 || dv_clock_monotonic_ns(dv_clock_real()) >= stop_ns))
+        /* At the end as much is read as there is now; what waits for the disk is part of that. */
+        int wait_ms = stop_ns ? (t->waiting ? STOP_LOOK_MS : 0) : timeout_ms;
+        int count = epoll_wait(t->epoll, events, EVENTS, wait_ms);
+        if (stop_ns &&
+            ((count <= 0 && !t->waiting) || dv_clock_monotonic_ns(dv_clock_real()) >= stop_ns))
             break;
+        /* Orders come first: what arrived after one was given belongs to whom it names. */
         bool has_orders = false;
-        for (int i = 0; i < count; i++) {
-            if (events[i].data.ptr)
-                serve_event(t, &events[i]);
-            else
-                has_orders = true;
-        }
+        for (int i = 0; i < count; i++)
+            has_orders |= !events[i].data.ptr;
         if (has_orders && take_orders(t) && !stop_ns)
             stop_ns = dv_clock_monotonic_ns(dv_clock_real()) + STOP_NS;
+        if (has_orders)
+            go_on_reading(t);
+        for (int i = 0; i < count; i++)
+            if (events[i].data.ptr)
+                serve_event(t, &events[i]);
         timeout_ms = -1;
         if (t->clients) {
             timeout_ms = attach_look(t);
@@ -300,8 +264,8 @@ static void *run(void *ctx)
     /* What was read and not written is in nobody else's hands. */
     while (t->sources) {
         struct source *source = t->sources;
-        for (size_t i = 0; i < 2; i++)
-            flush_stream(t, &source->streams[i]);
+        for (size_t i = 0; source->file && i < 2; i++)
+            log_disk_end(t->disk, &source->streams[i]);
         free_source(t, source);
     }
     return NULL;
@@ -311,9 +275,9 @@ static void *run(void *ctx)
 
 static void free_thread(struct dv_log_thread *t)
 {
+    log_disk_stop(t->disk);
     dv_close(&t->epoll);
     dv_close(&t->wake);
-    dv_buf_done(&t->records);
     free(t->chunk);
     free(t);
 }
@@ -325,8 +289,7 @@ int dv_log_thread_start(struct dv_log_thread **ret, struct dv_error *err)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the log thread");
     t->epoll = epoll_create1(EPOLL_CLOEXEC);
     t->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    t->records = DV_BUF_INIT(RECORDS_MAX);
-    t->chunk = malloc(READ_BYTES);
+    t->chunk = malloc(LOG_READ_BYTES);
     pthread_mutex_init(&t->lock, NULL);
     struct epoll_event event = {.events = EPOLLIN};
     pthread_attr_t attributes;
@@ -334,6 +297,7 @@ int dv_log_thread_start(struct dv_log_thread **ret, struct dv_error *err)
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
     bool is_started = t->epoll >= 0 && t->wake >= 0 && t->chunk &&
                       epoll_ctl(t->epoll, EPOLL_CTL_ADD, t->wake, &event) == 0 &&
+                      log_disk_start(&t->disk, t->wake, NULL) == 0 &&
                       pthread_create(&t->thread, &attributes, run, t) == 0;
     pthread_attr_destroy(&attributes);
     if (!is_started) {
@@ -389,6 +353,15 @@ static void give(struct dv_log_thread *t, struct order *order)
         dv_log_thread_commit(t);
 }
 
+static int64_t buffer_of(int64_t bytes)
+{
+    if (bytes <= 0)
+        return 0;
+    if (bytes < BUFFER_BYTES_MIN)
+        return BUFFER_BYTES_MIN;
+    return bytes < BUFFER_BYTES_MAX ? bytes : BUFFER_BYTES_MAX;
+}
+
 static struct source *
 new_source(const char *id, int out_fd, int err_fd, const struct dv_monitor_log *log)
 {
@@ -400,14 +373,14 @@ new_source(const char *id, int out_fd, int err_fd, const struct dv_monitor_log *
     snprintf(source->id, sizeof(source->id), "%s", id);
     if (log && log->path) {
         source->file = dv_logfile_new(log->path, log->max_size_bytes, log->max_files);
-        source->buffer_max =
-            log->max_buffer_bytes < BUFFER_BYTES_MAX ? log->max_buffer_bytes : BUFFER_BYTES_MAX;
+        source->buffer_max = buffer_of(log->max_buffer_bytes);
     }
     for (size_t i = 0; i < 2; i++) {
         struct stream *stream = &source->streams[i];
         stream->source = source;
         stream->fd = fds[i];
-        stream->buffer = DV_BUF_INIT((size_t)source->buffer_max + READ_BYTES);
+        stream->buffer =
+            DV_BUF_INIT(source->buffer_max > 0 ? (size_t)source->buffer_max : LOG_READ_BYTES);
         dv_lines_init(&stream->lines, names[i]);
     }
     return source;
@@ -430,8 +403,9 @@ int dv_log_thread_add(struct dv_log_thread *t,
     struct source *source = new_source(id, out_fd, err_fd, log);
     struct order *order = source ? calloc(1, sizeof(*order)) : NULL;
     if (!order) {
-        dv_logfile_free(source ? source->file : NULL);
-        free(source);
+        for (size_t i = 0; source && i < 2; i++)
+            source->streams[i].fd = -1; /* closed below */
+        log_source_free(source);
         return no_memory(id, out_fd, err_fd, err);
     }
     order->type = ORDER_ADD;

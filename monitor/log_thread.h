@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What log.c (sources of output) and attach.c (clients of them) share. Private to them; everything
- * but the queue of orders belongs to the log thread. */
+/* What log.c (sources of output), attach.c (clients of them) and log_disk.c (their files) share.
+ * Private to them; everything but the queue of orders and what is said of the disk belongs to the
+ * log thread. */
 #include "base/buf.h"
 #include "base/log.h"
 #include "monitor/lines.h"
@@ -16,17 +17,26 @@ struct source;
 
 struct stream {
     struct source *source;
-    int fd; /* -1: ended, or the second one of a terminal */
-    struct dv_lines lines;
-    struct dv_buf buffer; /* non-blocking mode: read and not written */
-    uint64_t dropped;     /* lines since the last note */
+    int fd;                /* -1: ended, or the second one of a terminal */
+    bool is_polled;        /* its descriptor is in the epoll set */
+    bool is_waiting;       /* blocking mode: not read until the disk has what was read before */
+    struct dv_lines lines; /* the disk thread's own */
+    bool is_finished;      /* likewise: its last line is written */
+    struct dv_buf buffer;  /* under the lock of the disk: read and not written */
+    uint64_t dropped;      /* likewise: lines since the last note */
+    bool is_ended;         /* likewise: nothing more comes */
 };
 
 struct source {
     struct stream streams[2];
-    struct dv_logfile *file; /* NULL: type none, or a session */
-    int64_t buffer_max;      /* 0: blocking */
-    struct dv_log_limit complaints;
+    struct dv_logfile *file;        /* the disk thread's own; NULL: type none, or a session */
+    int64_t buffer_max;             /* 0: blocking */
+    struct dv_log_limit complaints; /* the disk thread's own */
+    struct source *next_queued;     /* under the lock of the disk, as the next four */
+    struct source *next_written;
+    bool is_queued;
+    bool is_written; /* in the list of those that may be read on */
+    bool is_closed;  /* nobody else knows it: the disk thread frees it */
     char id[129];
     bool is_session; /* has one client and no log */
     bool is_over;    /* a session whose process has ended: what is there now is the rest */
@@ -87,7 +97,8 @@ struct dv_log_thread {
     atomic_uint client_count; /* also of those that are ordered */
     struct source *sources;   /* the thread's own, as all below */
     struct attached *clients;
-    struct dv_buf records;
+    struct log_disk *disk;
+    unsigned waiting; /* streams that wait for the disk */
     char *chunk;
 };
 
@@ -97,8 +108,28 @@ struct dv_log_thread {
 #define TAG_INPUT  2U
 #define TAG_MASK   3U
 
+/* log_disk.c: the thread that writes logs, alone with their files. It may hang as long as the disk
+ * does; no function here waits for it but the stop. Log thread, all of them. */
+#define LOG_READ_BYTES (64U << 10) /* of one read */
+
+/* `wake` is written to when a source may be read on. */
+__attribute__((warn_unused_result)) int
+log_disk_start(struct log_disk **ret, int wake, struct dv_error *err);
+/* Ends when all that was given is written and all sources are closed. NULL is allowed. */
+void log_disk_stop(struct log_disk *disk);
+/* Blocking mode: the stream has given nothing that is not written. Non-blocking mode: the oldest
+ * lines are dropped when the buffer is full. */
+void log_disk_give(struct log_disk *disk, struct stream *stream, const char *bytes, size_t len);
+void log_disk_end(struct log_disk *disk, struct stream *stream);
+/* Takes over a source whose streams have ended. */
+void log_disk_close(struct log_disk *disk, struct source *source);
+/* The next source in blocking mode of which all is written; NULL: none. */
+struct source *log_disk_written(struct log_disk *disk);
+bool log_disk_has_all(struct log_disk *disk, struct stream *stream);
+void log_source_free(struct source *source);
+
 /* log.c */
-void log_watch(struct dv_log_thread *t, struct source *source); /* after a hold */
+void log_watch(struct dv_log_thread *t, struct source *source); /* after is_held has changed */
 void log_drain(struct dv_log_thread *t, struct source *source); /* reads the rest of a session */
 void log_close(struct dv_log_thread *t, struct source *source); /* nobody reads a session now */
 

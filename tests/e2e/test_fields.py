@@ -4,6 +4,7 @@ the real container or around it."""
 import json
 import os
 import pathlib
+import select
 import subprocess
 
 import pytest
@@ -235,3 +236,66 @@ def test_all_lines_arrive_when_the_disk_keeps_up(gateway, peer, hello, mode):
     peer.wait_state(container, "EXITED")
     said = gateway.wait_output(container, "\n5000\n")
     assert said == "".join(f"{i}\n" for i in range(1, 5001))
+
+
+class HangingLog:
+    """A container whose log is a FIFO: nobody reads it at first, like a disk that hangs."""
+
+    LINES = 100_000
+
+    def __init__(self, world, gateway, peer, image, mode):
+        self.done = world.directory / "shared" / "done"
+        self.done.parent.mkdir()
+        root = world.directory / "logs"
+        container = peer.create(image, start=False, config={
+            **POLICY_NO, "log": {"rootDir": str(root), "mode": mode, "maxBufferSize": "64K"},
+            "mountPoints": [{"source": str(self.done.parent), "destination": "/data"}],
+            "cmd": inside.staying(f"seq 1 {self.LINES}; touch /data/done")})
+        self.fifo = root / container / "json.log"
+        self.fifo.parent.mkdir(parents=True)
+        os.mkfifo(self.fifo)
+        assert peer.ask(f"Container:{container}", "start").status == 204
+        peer.wait_state(container, "RUNNING")
+
+    def read(self):
+        """All of it, up to the last line."""
+        text = b""
+        fd = os.open(self.fifo, os.O_RDONLY)
+        while b'"ready' not in text[-200:]:
+            assert select.select([fd], [], [], 10)[0], text[-1000:]
+            text += os.read(fd, 1 << 16)
+        os.close(fd)
+        return [json.loads(line)["log"] for line in text.splitlines()]
+
+
+def test_container_does_not_wait_for_a_disk_in_non_blocking_mode(world, gateway, peer, hello):
+    log = HangingLog(world, gateway, peer, hello, "non-blocking")
+    worlds.wait_for(log.done.exists, 20, "the container has written all")
+    lines = log.read()
+    notes = [line for line in lines if line.startswith("davit: ")]
+    assert notes, f"{len(lines)} lines and no note"
+    assert "lines were dropped" in notes[0]
+    is_newest_kept = f"{log.LINES}\n" in lines
+    assert is_newest_kept
+    assert len(lines) < log.LINES / 2
+
+
+def test_container_waits_for_the_disk_and_loses_nothing_in_blocking_mode(world, gateway, peer,
+                                                                         hello):
+    log = HangingLog(world, gateway, peer, hello, "blocking")
+    assert not log.done.exists()
+    lines = log.read()
+    # Not compared as a whole: pytest would spell out what differs of so many.
+    assert len(lines) == log.LINES + 1
+    assert all(line == f"{i}\n" for i, line in enumerate(lines[:-1], 1))
+    worlds.wait_for(log.done.exists, 20, "the container has written all")
+
+
+def test_hanging_log_of_one_holds_up_no_command_and_no_other_end(world, gateway, peer, hello,
+                                                                 sleeper):
+    log = HangingLog(world, gateway, peer, hello, "blocking")
+    other = peer.create(sleeper, config=POLICY_NO)
+    peer.wait_state(other, "RUNNING")
+    assert peer.ask(f"Container:{other}", "stop").status == 204
+    assert peer.wait_state(other, "STOPPED")["status"] == "STOPPED"
+    log.read()

@@ -249,7 +249,7 @@ class World:
         parts = []
         for log in sorted(self.directory.rglob("*.out")) + sorted(self.directory.rglob("*.log")):
             try:
-                text = log.read_text(errors="replace")
+                text = log.read_text(errors="replace") if log.is_file() else ""
             except FileNotFoundError:
                 continue  # of a container that has just gone
             if text:
