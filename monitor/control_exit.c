@@ -4,6 +4,7 @@
  * parent now and are seen through a pidfd.
  */
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/spawn.h"
 #include "monitor/control.h"
@@ -58,8 +59,10 @@ void mon_exit_of_container(
     /* Before anybody learns of the end: then the control group goes. */
     exit.is_oom_killed = exit.exit_code != 0 && mon_has_oom_kills(container->oom_path);
     /* Without a code the end is davitd's to judge: it may know more through its own pidfd. */
+    DV_FAULT(MONITOR_EXIT);
     if (is_known)
         mon_records_add(m->records, &exit);
+    DV_FAULT(MONITOR_RECORDED);
     dv_log_thread_ended(m->log, container->id, is_known, (int)exit.exit_code);
     if (container->console >= 0)
         mon_fdstore_remove(container->id, container->pid);

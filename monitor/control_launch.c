@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "base/durable.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/spawn.h"
 #include "base/str.h"
@@ -209,6 +210,7 @@ void mon_launch_begin_in(struct monitor *m,
     launch->next = m->launches;
     m->launches = launch;
     m->launch_count++;
+    DV_FAULT(LAUNCH_BEGUN);
 }
 
 /* -- meanwhile ------------------------------------------------------------------------------ */
@@ -356,6 +358,7 @@ bool mon_launch_ended(struct monitor *m, pid_t pid, int status)
             break;
     }
     struct dv_error err = DV_ERROR_INIT;
+    DV_FAULT(LAUNCH_OVER);
     if (launch->is_timed_out) {
         dv_error_set(&err, DV_ERR_TIMED_OUT, "%s was killed after %lld ms",
                      launch->what->argv.items[0], (long long)launch->what->timeout_ms);

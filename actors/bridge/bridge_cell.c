@@ -6,6 +6,7 @@
 #include "actors/bridge/repeats.h"
 #include "actors/bridge/twin_check.h"
 #include "actors/env.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <stdlib.h>
@@ -300,6 +301,7 @@ static void finish(struct state *s, struct in_progress *p, struct dv_command_rep
     reply->operation = p->operation;
     reply->token = p->token;
     reply->sequence = p->sequence;
+    DV_FAULT(COMMAND_OVER);
     /* The session makes it durable when it has gone out. */
     reply->repeat_key = p->repeat_key;
     if (p->request)

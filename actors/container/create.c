@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* create: image, then the record, then CREATED; the answer is the id. */
 #include "actors/container/internal.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -63,6 +64,7 @@ static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcom
         give_up(c, outcome->error);
         return;
     }
+    DV_FAULT(CREATE_COMMITTED);
     container_publish(c, DV_CHANGE_CREATED, NULL);
     go_on(c, task);
 }
@@ -98,6 +100,7 @@ static void on_image(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
         give_up(c, &err);
         return;
     }
+    DV_FAULT(CREATE_IMAGE);
     container_commit_created(c, task->sequence, on_committed, task);
 }
 

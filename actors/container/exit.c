@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The end of the process: the new state, the release of what it used, the restart policy. */
 #include "actors/container/internal.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -146,6 +147,7 @@ static void on_exit_committed(struct dv_cell *cell, void *ctx, const struct dv_o
     if (dv_cell_is_ending(cell))
         return;
     struct dv_request *request = ctx;
+    DV_FAULT(EXIT_COMMITTED);
     if (outcome->error)
         dv_answer_error(cell, &request, outcome->error);
     else
@@ -155,6 +157,7 @@ static void on_exit_committed(struct dv_cell *cell, void *ctx, const struct dv_o
 /* The process of the record has ended. */
 void container_take_exit(struct container *c, const struct dv_container_exited *exit)
 {
+    DV_FAULT(EXIT_TAKEN);
     if (c->stop_timer)
         container_stop_finished(c, exit);
     else

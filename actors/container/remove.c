@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* remove: stop if forced, DEAD, everything on disk, the record, then the twin's feature. */
 #include "actors/container/internal.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 /* It stays a container like any other; a second remove goes on where this one ended. The record
@@ -28,6 +29,7 @@ static void on_forgotten(struct dv_cell *cell, void *ctx, const struct dv_outcom
         give_up(c, outcome->error);
         return;
     }
+    DV_FAULT(REMOVE_FORGOTTEN);
     container_publish(c, DV_CHANGE_REMOVED, NULL);
     struct dv_container_name_cmd gone = {.id = c->record->id};
     dv_post(cell, DV_ADDRESS_ROSTER, DV_KIND_container_name_cmd, &gone);
@@ -47,6 +49,7 @@ static void on_removed(struct dv_cell *cell, void *ctx, const struct dv_outcome 
         give_up(c, outcome->error);
         return;
     }
+    DV_FAULT(REMOVE_REMOVED);
     struct dv_store_remove body = {.id = c->record->id, .command_sequence = task->sequence};
     dv_ask(cell, DV_ADDRESS_STORE, DV_KIND_store_remove, &body, c->settings->command_timeout_ms,
            on_forgotten, task);
@@ -61,6 +64,7 @@ static void on_intended(struct dv_cell *cell, void *ctx, const struct dv_outcome
         give_up(c, outcome->error);
         return;
     }
+    DV_FAULT(REMOVE_INTENDED);
     container_move(c, DV_EDGE_REMOVING);
     container_publish(c, DV_CHANGE_STATE, NULL);
     struct dv_runtime_remove_job body = {

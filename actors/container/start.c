@@ -5,6 +5,7 @@
  * reported is kept until RUNNING was said.
  */
 #include "actors/container/internal.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "spec/rules.h"
 #include "spec/signals.h"
@@ -75,6 +76,7 @@ static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcom
     if (outcome->error)
         dv_log(DV_LOG_ERROR, "container '%s' runs, but its record could not be stored: %s", c->name,
                outcome->error->text);
+    DV_FAULT(START_COMMITTED);
     finish_start(c);
     /* The process may have ended before anybody could know that it ran. */
     container_settle_early_exit(c);
@@ -90,6 +92,7 @@ static void on_started(struct dv_cell *cell, void *ctx, const struct dv_outcome 
         fail_start(c, outcome->error);
         return;
     }
+    DV_FAULT(START_STARTED);
     struct dv_container_state *state = c->record->state;
     container_move(c, DV_EDGE_STARTED);
     state->pid = c->created_pid;
@@ -141,6 +144,7 @@ static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     if (dv_cell_is_ending(cell))
         return;
     struct container *c = dv_cell_state(cell);
+    DV_FAULT(START_WATCHED);
     if (outcome->error)
         fail_start(c, outcome->error);
     else if (container_has_bridge(c))
@@ -159,6 +163,7 @@ static void on_created(struct dv_cell *cell, void *ctx, const struct dv_outcome 
         return;
     }
     const struct dv_runtime_created *created = outcome->body;
+    DV_FAULT(START_CREATED);
     c->created_pid = created->pid;
     c->start_ticks = created->start_ticks;
     c->stop_signal = SIGTERM;

@@ -4,6 +4,7 @@
  * processes, any other signal to init alone.
  */
 #include "actors/container/internal.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <signal.h>
@@ -57,6 +58,7 @@ static void on_signalled(struct dv_cell *cell, void *ctx, const struct dv_outcom
         return;
     (void)ctx;
     struct container *c = dv_cell_state(cell);
+    DV_FAULT(STOP_SIGNALLED);
     /* The end may have been faster than this answer; then the task is over and the timer gone. */
     if (!c->stop_timer)
         return;
@@ -143,6 +145,7 @@ static void on_released(struct dv_cell *cell, void *ctx, const struct dv_outcome
     struct task *task = ctx;
     if (outcome->error)
         container_look_later(c, outcome->error);
+    DV_FAULT(STOP_RELEASED);
     if (task->is_removing)
         container_remove_stopped(c, task);
     else
@@ -152,6 +155,7 @@ static void on_released(struct dv_cell *cell, void *ctx, const struct dv_outcome
 void container_stop_finished(struct container *c, const struct dv_container_exited *exit)
 {
     struct task *task = c->current;
+    DV_FAULT(STOP_ENDED);
     dv_timer_cancel(c->cell, c->stop_timer);
     c->stop_timer = 0;
     if (task->is_removing) {

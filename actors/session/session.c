@@ -3,6 +3,7 @@
 
 #include "actors/addresses.h"
 #include "actors/env.h"
+#include "base/fault.h"
 #include "base/journal.h"
 #include "base/log.h"
 #include "bridge/bridge.h"
@@ -80,6 +81,7 @@ static int accept_raw(struct dv_bridge_sink *sink,
     uint64_t sequence;
     r = dv_journal_append(s->env->journal, DV_KIND_store_command, buf.data, buf.len, &sequence,
                           err);
+    DV_FAULT(COMMAND_DURABLE);
     if (r == 0)
         *ret_sequence = (int64_t)sequence;
     return r;

@@ -27,7 +27,7 @@ from harness.broker import Broker  # noqa: E402
 from harness.gateway import Gateway  # noqa: E402
 from harness.peer import Peer  # noqa: E402
 from harness.registry import Registry  # noqa: E402
-from harness import images  # noqa: E402
+from harness import faults, images  # noqa: E402
 
 DEADLINE_S = 60
 REPORT = os.environ.get("DAVIT_E2E_REPORT")
@@ -47,6 +47,15 @@ def pytest_collection_modifyitems(config, items):
         chosen = [item for item in items if not item.get_closest_marker("full")]
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
         items[:] = chosen
+
+
+def pytest_report_header():
+    """Which part of the kill matrix runs."""
+    if REPORT or os.environ.get("DAVIT_E2E_FULL") == "1":
+        return None
+    cells = faults.matrix()
+    seed, chosen = faults.sample(faults.SAMPLE)
+    return f"kill matrix: {len(chosen)} of {len(cells)}, seed {seed} (DAVIT_E2E_SEED)"
 
 
 def deadline_of(item):

@@ -15,21 +15,21 @@ POLICY_NO = {"restartPolicy": {"type": "NO"}}
 
 # name: script, options of the stop, exit codes that are right
 KINDS = {
-    "ends-at-once": ("trap 'exit 5' TERM; sleep 1000 & wait", {}, {5}),
-    "ignores-signals": ("trap '' TERM; while :; do sleep 1; done", {"timeout": 1, "force": True},
+    "ends-at-once": ("trap 'exit 5' TERM; echo ready; sleep 1000 & wait", {}, {5}),
+    "ignores-signals": ("trap '' TERM; echo ready; while :; do sleep 1; done", {"timeout": 1, "force": True},
                         {137}),
     # A first process without a handler does not get TERM at all.
-    "has-no-handler": ("exec sleep 1000", {"timeout": 1, "force": True}, {137}),
-    "forks": ("trap 'exit 3' TERM; for i in 1 2 3; do (trap '' TERM; while :; do sleep 0.01; done) & "
+    "has-no-handler": ("echo ready; exec sleep 1000", {"timeout": 1, "force": True}, {137}),
+    "forks": ("trap 'exit 3' TERM; echo ready; for i in 1 2 3; do (trap '' TERM; while :; do sleep 0.01; done) & "
               "done; while :; do (sleep 0.02 &); sleep 0.01; done", {}, {3}),
-    "has-zombies": ("(exit 0) & (exit 1) & exec sh -c 'trap \"exit 6\" TERM; while :; do sleep 0.05; "
-                    "done'", {}, {6}),
-    "takes-its-time": ("trap 'sleep 0.3; exit 7' TERM; while :; do sleep 0.05; done", {}, {7}),
+    "has-zombies": ("(exit 0) & (exit 1) & exec sh -c 'trap \"exit 6\" TERM; echo ready; while :; do "
+                    "sleep 0.05; done'", {}, {6}),
+    "takes-its-time": ("trap 'sleep 0.3; exit 7' TERM; echo ready; while :; do sleep 0.05; done", {}, {7}),
 }
 
 
 def push(registry, script):
-    return registry.push(images.busybox(["sh", "-c", f"echo ready; {script}"]), "test/stops")
+    return registry.push(images.busybox(["sh", "-c", script]), "test/stops")
 
 
 def start_all(gateway, peer, containers, runs):
@@ -72,7 +72,7 @@ def test_stop_is_exact(world, gateway, peer, registry, kind):
 def test_stop_in_the_instant_of_the_end_is_answered_and_the_code_is_known(gateway, peer, registry,
                                                                           world):
     """Whichever comes first, there is one end with one code, and the command knows which."""
-    image = push(registry, "trap 'exit 5' TERM; sleep 0.15 & wait $!; exit 4")
+    image = push(registry, "trap 'exit 5' TERM; echo ready; sleep 0.15 & wait $!; exit 4")
     containers = [peer.create(image, name=f"instant-{n}", start=False, config=POLICY_NO)
                   for n in range(AT_ONCE)]
     seen = {204: 0, 500: 0}

@@ -25,9 +25,9 @@ def programs(program="davitd"):
 class Gateway:
     """`peer` is asked to remove the containers at the end: they outlive the daemon by design."""
 
-    def __init__(self, world, broker, peer, registries=(), settings=None, start=True):
+    def __init__(self, world, broker, peer, registries=(), settings=None, start=True, folder=None):
         self._world = world
-        self._bin = programs()
+        self._bin = folder or programs()
         self._peer = peer
         self.home = world.directory / "home"
         self.run = world.directory / "run"
@@ -63,17 +63,20 @@ class Gateway:
                       "bridge": {"retry_max": "2s"}},
         }
 
-    def start_monitor(self):
+    def start_monitor(self, fault=None):
+        """`fault`: a point of base/fault.def with what happens there, name:kill or name:stop."""
         self._starts += 1
         self.monitor = self._world.start(f"davit-monitor-{self._starts}",
-                                         [self._bin / "davit-monitor", "--run-dir", self.run])
+                                         [self._bin / "davit-monitor", "--run-dir", self.run],
+                                         environment={"DAVIT_FAULT": fault or ""})
         return self.monitor
 
-    def start_daemon(self):
+    def start_daemon(self, fault=None):
         self._starts += 1
         self.config_file.write_text(json.dumps(self.config, indent=1))
         self.daemon = self._world.start(f"davitd-{self._starts}",
-                                        [self._bin / "davitd", "--cfg-file", self.config_file])
+                                        [self._bin / "davitd", "--cfg-file", self.config_file],
+                                        environment={"DAVIT_FAULT": fault or ""})
         return self.daemon
 
     def wait_ready(self, broker, subscriptions=1, timeout_s=20):
