@@ -291,7 +291,10 @@ static int open_aside(struct transfer *t, struct dv_error *err)
     dv_close(&t->fd);
     snprintf(t->aside, sizeof(t->aside), "%s.%llu", t->command->file, (unsigned long long)++serial);
     t->fd = open(t->aside, flags | O_TRUNC, 0600);
-    return t->fd < 0 ? dv_error_sys(err, DV_ERR_IO, errno, "create '%s'", t->aside) : 0;
+    /* The lock says that it is in use: a collection passes by. */
+    if (t->fd < 0 || flock(t->fd, LOCK_EX | LOCK_NB) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "create '%s'", t->aside);
+    return 0;
 }
 
 static int open_file(struct transfer *t, struct dv_error *err)

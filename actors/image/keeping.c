@@ -191,6 +191,9 @@ static void end_chore(struct chore *chore, uint16_t kind, const struct dv_outcom
     struct state *s = chore->state;
     if (outcome->error && outcome->error->class != DV_ERR_CANCELED)
         dv_log(DV_LOG_WARN, "images: %s", outcome->error->text);
+    /* Tried again later: what expired is no harm until then. */
+    if (outcome->error && chore->is_expiry && !dv_cell_is_ending(s->cell))
+        keep_expect(s, LOOK_MOST_MS);
     if (chore->request && outcome->error)
         dv_answer_error(s->cell, &chore->request, outcome->error);
     else if (chore->request)

@@ -16,12 +16,14 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define IMAGE_MEMORY_MAX (64U << 20) /* one image's documents */
 #define NAMES_MEMORY_MAX (64U << 20) /* references, ids and digests */
+#define STAMP_LAG_NS     20000000LL  /* how far time stamps of files are behind, at most */
 #define PARTIAL_DAYS     7           /* how long the beginning of a blob waits to be continued */
 
 struct collection {
@@ -32,8 +34,14 @@ struct collection {
     struct dv_names used_images;
     struct dv_names layers; /* ids that stay */
     struct dv_names blobs;  /* digests that stay */
+    int64_t begin_ns;       /* blobs that came since are of commits that run meanwhile */
     struct dv_image_collected result;
 };
+
+static int64_t time_ns(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * 1000000000LL + time->tv_nsec;
+}
 
 static int no_memory(struct dv_error *err)
 {
@@ -176,16 +184,20 @@ static int keep_document(struct collection *c, const char *digest, int depth, st
     return r;
 }
 
-/* Layers of images that are named, and the ids that belong to diff ids. */
+/* Under whatever id it has, or will have when an unpack that runs meanwhile is over. */
 static int keep_diff_id(struct collection *c, const char *diff_id, struct dv_error *err)
 {
     char id[DV_LAYER_ID_SIZE];
-    struct dv_error cause = DV_ERROR_INIT;
-    int r = dv_layers_find(c->store, diff_id, id, &cause);
-    if (r == -DV_ERR_NOT_FOUND || r == -DV_ERR_INVALID)
+    int r = 0;
+    if (!dv_digest_is_valid(dv_str_of(diff_id)))
         return 0;
-    return r < 0 ? dv_error_set(err, cause.class, "%s", cause.text)
-                 : dv_names_add(&c->layers, id, err);
+    struct dv_str hex = dv_digest_hex(diff_id);
+    for (size_t len = DV_LAYER_ID_FIRST; r == 0 && len < DV_LAYER_ID_SIZE && len <= hex.len;
+         len += DV_LAYER_ID_STEP) {
+        (void)snprintf(id, sizeof(id), "%.*s", (int)len, hex.data);
+        r = dv_names_add(&c->layers, id, err);
+    }
+    return r;
 }
 
 static int
@@ -246,11 +258,6 @@ static bool is_hex(const char *name, size_t min)
     return len >= min && strspn(name, "0123456789abcdef") == len;
 }
 
-static int64_t time_ns(const struct timespec *time)
-{
-    return (int64_t)time->tv_sec * 1000000000LL + time->tv_nsec;
-}
-
 static int
 remove_blobs_of(struct collection *c, const char *algorithm, size_t hex_len, struct dv_error *err)
 {
@@ -267,6 +274,7 @@ remove_blobs_of(struct collection *c, const char *algorithm, size_t hex_len, str
         (void)snprintf(digest, sizeof(digest), "%s:%.*s", algorithm, (int)hex_len, entry->d_name);
         if (dv_names_has(&c->blobs, digest) ||
             fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0 ||
+            time_ns(&info.st_mtim) >= c->begin_ns ||
             (c->job->orphans_before_ns && time_ns(&info.st_mtim) >= c->job->orphans_before_ns))
             continue;
         if (unlinkat(dirfd(dir), entry->d_name, 0) < 0)
@@ -277,7 +285,17 @@ remove_blobs_of(struct collection *c, const char *algorithm, size_t hex_len, str
     return 0;
 }
 
-/* Beginnings of blobs that nobody came back for. */
+/* The beginning of a blob (<name>.<something>) or what a load has left; not a whole blob that
+ * waits for its name. Downloads that run have theirs locked. */
+static bool is_abandoned(int dir, const char *name)
+{
+    if (!strchr(name, '.') && strncmp(name, "load-", 5) != 0)
+        return false;
+    dv_autoclose int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+/* Beginnings of blobs that nobody came back for, or all when all is to go. */
 static int remove_partial(struct collection *c, struct dv_error *err)
 {
     dv_autoclosedir DIR *dir = opendir(c->store->ingest_dir);
@@ -288,7 +306,9 @@ static int remove_partial(struct collection *c, struct dv_error *err)
     while ((entry = readdir(dir))) {
         struct stat info;
         if (fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0 ||
-            !S_ISREG(info.st_mode) || info.st_mtime >= oldest)
+            !S_ISREG(info.st_mode) ||
+            (info.st_mtime >= oldest &&
+             (c->job->orphans_before_ns || !is_abandoned(dirfd(dir), entry->d_name))))
             continue;
         if (unlinkat(dirfd(dir), entry->d_name, 0) == 0)
             c->result.bytes += info.st_size;
@@ -344,7 +364,10 @@ int dv_image_collect(struct dv_image_store *store,
     DV_AUTO(dv_arena) names = dv_arena_new(NAMES_MEMORY_MAX);
     if (!names)
         return no_memory(err);
-    struct collection c = {.store = store, .job = job, .arena = arena};
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    struct collection c = {
+        .store = store, .job = job, .arena = arena, .begin_ns = time_ns(&now) - STAMP_LAG_NS};
     c.used_refs.arena = c.used_images.arena = c.layers.arena = c.blobs.arena = names;
     int r = add_all(&c.used_refs, &job->used_refs, err);
     if (r == 0)

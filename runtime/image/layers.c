@@ -19,8 +19,6 @@
 #define DIR_MODE        0700
 #define LAYER_MODE      0755
 #define RECORD_MODE     0600
-#define ID_FIRST        12
-#define ID_STEP         4
 #define ID_LONGEST      (DV_LAYER_ID_SIZE - 1)
 #define REASON_MAX      400
 #define ARGUMENTS_MAX   20
@@ -89,7 +87,7 @@ static int resolve(const struct dv_image_store *store,
     if (!diff_id || !dv_digest_is_valid(dv_str_of(diff_id)))
         return dv_error_set(err, DV_ERR_INVALID, "'%.140s' is no diff id", diff_id ? diff_id : "");
     struct dv_str hex = dv_digest_hex(diff_id);
-    for (int len = ID_FIRST; len <= ID_LONGEST; len += ID_STEP) {
+    for (int len = DV_LAYER_ID_FIRST; len <= ID_LONGEST; len += DV_LAYER_ID_STEP) {
         char id[DV_LAYER_ID_SIZE];
         enum owner owner = OWNER_NONE;
         (void)snprintf(id, sizeof(id), "%.*s", len, hex.data);

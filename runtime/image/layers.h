@@ -20,7 +20,9 @@
 
 struct dv_image_unpacker;
 
-#define DV_LAYER_ID_SIZE 65 /* bytes for the longest id and its NUL */
+#define DV_LAYER_ID_FIRST 12 /* digits of the shortest id */
+#define DV_LAYER_ID_STEP  4
+#define DV_LAYER_ID_SIZE  65 /* bytes for the longest id and its NUL */
 
 /* The directory that holds the layers; borrowed. */
 const char *dv_layers_dir(const struct dv_image_store *store);

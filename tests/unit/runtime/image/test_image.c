@@ -7,9 +7,11 @@
 #include "runtime/image/layers.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 #define REF      "localhost:5000/demo/hello:1"
 #define REF_TEXT ((char[]){REF})
@@ -137,8 +139,22 @@ Test(image, unpack_failures_are_reported_as_such)
     cr_assert(strstr(err.text, "unpack layer"), "%s", err.text);
 }
 
+/* Blobs that came while a collection runs would stay; these came an hour ago. */
+static void age_blobs(void)
+{
+    char *output = NULL;
+    char folder[1024];
+    (void)snprintf(folder, sizeof(folder), "%s/images/blobs", home);
+    const char *const find[] = {
+        "/usr/bin/find", folder, "-type", "f", "-exec", "/usr/bin/touch", "-d",
+        "-1 hour",       "{}",   "+",     NULL};
+    cr_assert_eq(run_program(&output, find), 0, "%s", output);
+    free(output);
+}
+
 static struct dv_image_collected collect(const struct dv_image_collect_job *job)
 {
+    age_blobs();
     struct dv_image_collected collected = {0};
     struct dv_error err = DV_ERROR_INIT;
     cr_assert_eq(dv_image_collect(store, job, arena, &collected, &err), 0, "%s", err.text);
@@ -231,6 +247,53 @@ Test(image, what_a_pull_counts_on_stays)
     cr_assert_eq(collect(&young).blobs, 0, "came later than that");
     struct dv_image_collect_job nothing = {0};
     cr_assert_eq(collect(&nothing).blobs, 3);
+}
+
+Test(image, what_a_commit_writes_meanwhile_stays)
+{
+    struct made_image made;
+    make_layout(dir, false);
+    bring_blobs(dir, store, arena, &made);
+    age_blobs();
+    char *young = dv_image_store_blob_path(store, made.manifest.digest, arena);
+    char *output = NULL;
+    const char *const touch[] = {"/usr/bin/touch", "-d", "+1 minute", young, NULL};
+    cr_assert_eq(run_program(&output, touch), 0);
+    free(output);
+    struct dv_image_collect_job job = {0};
+    struct dv_image_collected collected;
+    cr_assert_eq(dv_image_collect(store, &job, arena, &collected, NULL), 0);
+    cr_assert_eq(collected.blobs, 3);
+    cr_assert(file_exists("%s", young));
+}
+
+Test(image, abandoned_beginnings_go_and_locked_ones_stay)
+{
+    char path[2][1024];
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(path[i], sizeof(path[i]), "%s/%zu.part", dv_image_store_ingest_dir(store),
+                       i);
+        file_write(path[i], "x");
+    }
+    dv_autoclose int fd = open(path[0], O_RDONLY | O_CLOEXEC);
+    cr_assert_eq(flock(fd, LOCK_EX), 0);
+    struct dv_image_collect_job expiry = {.orphans_before_ns = 1}, prune = {0};
+    (void)collect(&expiry);
+    cr_assert(file_exists("%s", path[1]), "for the next try");
+    (void)collect(&prune);
+    cr_assert(file_exists("%s", path[0]), "in use");
+    cr_assert_not(file_exists("%s", path[1]));
+}
+
+Test(image, layers_that_are_unpacked_meanwhile_have_their_id_kept)
+{
+    struct made_image made;
+    struct dv_image_ready ready = store_image(&made);
+    struct dv_image_config config = {0};
+    cr_assert_eq(dv_image_config_load(store, ready.image_id, arena, &config, NULL), 0);
+    struct dv_image_collect_job job = {.remove_ref = REF_TEXT,
+                                       .held_diff_ids = {config.diff_ids, config.diff_id_count}};
+    cr_assert_eq(collect(&job).layers, 0);
 }
 
 Test(image, a_damaged_image_holds_nothing_but_what_containers_use)
