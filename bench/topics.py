@@ -19,6 +19,7 @@ from harness.podman import Podman
 
 import figures
 import mqtt
+from pulling import bench_pull
 from stage import POLICY_NO, Stage
 
 MS = 1000
@@ -344,7 +345,8 @@ def bench_podman(report, options):
 
 
 BENCHES = {"start": bench_start, "rename": bench_rename, "memory": bench_memory,
-           "idle": bench_memory, "fake": bench_fake, "podman": bench_podman}
+           "idle": bench_memory, "fake": bench_fake, "podman": bench_podman,
+           "pull": bench_pull}
 
 
 def run_all(report, options):

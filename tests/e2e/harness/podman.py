@@ -41,6 +41,12 @@ class Podman:
             raise AssertionError(f"podman {arguments[0]} failed: {result.stderr[-2000:]}")
         return result.stdout
 
+    def pull(self, source):
+        self._call("pull", "--quiet", "--tls-verify=false", source)
+
+    def forget(self, source):
+        self._call("rmi", "--force", source)
+
     def run(self, *options):
         """Starts the image in the background; the container's id."""
         return self._call("run", "--detach", "--network=none", "--cgroups=no-conmon",
