@@ -92,13 +92,18 @@ static void send_input(struct cli_stream *stream, const char *bytes, size_t len,
         flush(stream);
 }
 
+/* False where there is no terminal. */
+static bool get_size(struct winsize *ret)
+{
+    return (ioctl(STDIN_FILENO, TIOCGWINSZ, ret) == 0 ||
+            ioctl(STDOUT_FILENO, TIOCGWINSZ, ret) == 0) &&
+           ret->ws_row && ret->ws_col;
+}
+
 static void send_size(const struct cli_stream *stream)
 {
     struct winsize size;
-    if (!stream->is_attached || !stream->is_tty ||
-        (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0 &&
-         ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0) ||
-        !size.ws_row || !size.ws_col)
+    if (!stream->is_attached || !stream->is_tty || !get_size(&size))
         return;
     const struct dv_monitor_resize resize = {.rows = size.ws_row, .columns = size.ws_col};
     (void)!dv_monitor_send(stream->fd, &dv_schema_monitor_resize, &resize, NULL);
@@ -242,12 +247,19 @@ static int take_frame(struct cli *cli, struct cli_stream *stream, bool *ret_is_b
 
 static int ask(struct cli *cli, struct cli_stream *stream, struct dv_error *err)
 {
-    const struct dv_local_attach attach = {.id = (char *)CLI_STREAM_ID,
-                                           .container = (char *)stream->id,
-                                           .waits = stream->waits && !stream->is_again};
-    int r = stream->exec
-                ? cli_ask_stream(cli, &dv_schema_local_exec, stream->exec, &stream->fd, err)
-                : cli_ask_stream(cli, &dv_schema_local_attach, &attach, &stream->fd, err);
+    struct winsize size;
+    struct dv_local_attach attach = {.id = (char *)CLI_STREAM_ID,
+                                     .container = (char *)stream->id,
+                                     .waits = stream->waits && !stream->is_again};
+    struct dv_local_exec exec = stream->exec ? *stream->exec : (struct dv_local_exec){.id = NULL};
+    if (get_size(&size)) {
+        attach.rows = size.ws_row;
+        attach.columns = size.ws_col;
+        exec.rows = size.ws_row;
+        exec.columns = size.ws_col;
+    }
+    int r = stream->exec ? cli_ask_stream(cli, &dv_schema_local_exec, &exec, &stream->fd, err)
+                         : cli_ask_stream(cli, &dv_schema_local_attach, &attach, &stream->fd, err);
     if (r == 0)
         (void)fcntl(stream->fd, F_SETFL, O_NONBLOCK);
     return r;

@@ -21,7 +21,11 @@
 static int attach(void *ctx, const struct dv_local_attach *what, int *ret_fd, struct dv_error *err)
 {
     const struct daemon_ports *ports = ctx;
-    return dv_monitor_attach(ports->monitor_socket, what->container, what->waits, ret_fd, err);
+    const struct dv_monitor_attach request = {.container_id = what->container,
+                                              .waits = what->waits,
+                                              .rows = what->rows,
+                                              .columns = what->columns};
+    return dv_monitor_attach(ports->monitor_socket, &request, ret_fd, err);
 }
 
 /* runtime --root ROOT --log FILE exec --detach --pid-file FILE --process FILE
@@ -99,8 +103,7 @@ static int write_process(const struct daemon_ports *ports,
         return dv_error_set(err, DV_ERR_STATE, "container '%s' is not running", what->container);
     }
     if (r == 0)
-        r = dv_oci_exec_write((struct dv_str){bundle.data, bundle.len}, &what->args, &what->env,
-                              what->tty, &process, err);
+        r = dv_oci_exec_write((struct dv_str){bundle.data, bundle.len}, what, &process, err);
     if (r < 0)
         return r;
     dv_autoclose int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);

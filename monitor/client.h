@@ -35,11 +35,9 @@ dv_monitor_exits_new(const struct dv_monitor_exits_options *options,
 
 /* Connections for the streams of a container, and of one more process in it: the monitor's answer
  * (monitor_attached or failure) is for whoever gets the descriptor, who can do nothing else with
- * it. Any thread; nothing blocks, and the descriptor is non-blocking. `waits`: also for a container
- * that does not run yet. */
+ * it. Any thread; nothing blocks, and the descriptor is non-blocking. */
 __attribute__((warn_unused_result)) int dv_monitor_attach(const char *socket_path,
-                                                          const char *container_id,
-                                                          bool waits,
+                                                          const struct dv_monitor_attach *what,
                                                           int *ret_fd,
                                                           struct dv_error *err);
 __attribute__((warn_unused_result)) int dv_monitor_exec(const char *socket_path,

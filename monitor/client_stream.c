@@ -22,13 +22,11 @@ static int open_stream(const char *socket_path,
 }
 
 int dv_monitor_attach(const char *socket_path,
-                      const char *container_id,
-                      bool waits,
+                      const struct dv_monitor_attach *what,
                       int *ret_fd,
                       struct dv_error *err)
 {
-    struct dv_monitor_attach request = {.container_id = (char *)container_id, .waits = waits};
-    return open_stream(socket_path, &dv_schema_monitor_attach, &request, ret_fd, err);
+    return open_stream(socket_path, &dv_schema_monitor_attach, what, ret_fd, err);
 }
 
 int dv_monitor_exec(const char *socket_path,

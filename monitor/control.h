@@ -42,6 +42,8 @@ struct mon_client {
     bool is_dead;
     int64_t told;    /* newest exit record that was sent */
     char *waits_for; /* container whose streams it wants as soon as there are any */
+    int64_t rows;    /* of its terminal, 0: not known */
+    int64_t columns;
 };
 
 /* The socket over which a runtime passes a terminal. */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -68,6 +69,15 @@ static int open_input(const struct monitor *m, const char *id)
     return open(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* Before the program asks for it, where it is started only now. */
+static void set_size(const struct mon_client *client, int terminal)
+{
+    const struct winsize size = {.ws_row = (unsigned short)client->rows,
+                                 .ws_col = (unsigned short)client->columns};
+    if (size.ws_row && size.ws_col)
+        (void)ioctl(terminal, TIOCSWINSZ, &size); /* of a FIFO there is none */
+}
+
 static void begin(struct monitor *m,
                   struct mon_client *client,
                   const char *id,
@@ -89,6 +99,7 @@ static void begin(struct monitor *m,
         turn_away(client, &err);
         return;
     }
+    set_size(client, input);
     if (!hand_over(m, client, is_tty, takes_input, &what))
         return;
     what.input = dv_steal_fd(&input);
@@ -125,6 +136,8 @@ void mon_stream_attach(struct monitor *m,
     const struct mon_container *container =
         mon_containers_find_id(m->containers, what->container_id);
     /* After a restart of this process davitd has the terminal and is about to give it back. */
+    client->rows = what->rows;
+    client->columns = what->columns;
     bool is_ready = container && (!container->is_tty || container->console >= 0);
     if (is_ready) {
         begin(m, client, container->id, container->is_tty, has_input(m, container),

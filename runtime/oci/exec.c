@@ -47,12 +47,12 @@ static bool is_kept(const char *key)
 }
 
 int dv_oci_exec_write(struct dv_str bundle,
-                      const struct dv_texts *args,
-                      const struct dv_texts *env,
-                      bool tty,
+                      const struct dv_local_exec *what,
                       struct dv_buf *out,
                       struct dv_error *err)
 {
+    const struct dv_texts *args = &what->args;
+    const struct dv_texts *env = &what->env;
     DV_AUTO(dv_json) config = NULL;
     struct dv_json_writer w;
     if (args->count == 0 || !args->items[0][0])
@@ -69,7 +69,14 @@ int dv_oci_exec_write(struct dv_str bundle,
         return dv_error_set(err, DV_ERR_CORRUPT, "the container's configuration has no process");
     dv_jw_init(&w, out);
     dv_jw_object(&w);
-    dv_jw_member_bool(&w, "terminal", tty);
+    dv_jw_member_bool(&w, "terminal", what->tty);
+    if (what->tty && what->rows && what->columns) {
+        dv_jw_key(&w, "consoleSize");
+        dv_jw_object(&w);
+        dv_jw_member_i64(&w, "height", what->rows);
+        dv_jw_member_i64(&w, "width", what->columns);
+        dv_jw_object_end(&w);
+    }
     write_texts(&w, "args", args);
     write_env(&w, dv_json_get(process, "env"), env);
     for (const struct dv_json *m = dv_json_first(process); m; m = dv_json_next(m)) {

@@ -13,8 +13,6 @@
 /* Appends the process to *out. `bundle` is the config.json that davit wrote for the container. A
  * NAME=VALUE of `env` replaces one of its name. */
 __attribute__((warn_unused_result)) int dv_oci_exec_write(struct dv_str bundle,
-                                                          const struct dv_texts *args,
-                                                          const struct dv_texts *env,
-                                                          bool tty,
+                                                          const struct dv_local_exec *what,
                                                           struct dv_buf *out,
                                                           struct dv_error *err);

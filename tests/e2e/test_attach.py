@@ -108,10 +108,10 @@ def shells(registry):
 
 @pytest.mark.runtime
 def test_run_it_is_a_shell_with_the_size_of_the_window_and_its_exit_code(terminal, shells):
-    session = terminal("run", "-it", "--restart", "no", shells, rows=33, columns=111)
+    session = terminal("run", "-it", "--restart", "no", shells, "sh", "-c", "stty size; exec sh",
+                       rows=33, columns=111)
+    session.wait("33 111\r\n")
     session.wait("# ")
-    session.type("stty size\n")
-    session.wait("33 111")
     session.resize(44, 55)
     session.type("sleep 0.2; stty size\n")
     session.wait("44 55")
@@ -254,10 +254,13 @@ def test_exec_has_streams_environment_and_exit_code(gateway, peer, sleeper):
 def test_exec_with_a_terminal_is_a_shell(peer, sleeper, terminal):
     container = peer.create(sleeper, config=POLICY_NO)
     peer.wait_state(container, "RUNNING")
-    session = terminal("exec", "-it", container, "sh", rows=30, columns=90)
+    session = terminal("exec", "-it", container, "sh", "-c", "stty size; exec sh", rows=30,
+                       columns=90)
+    session.wait("30 90\r\n")
     session.wait("# ")
-    session.type("stty size; echo $PPID\n")
-    session.wait("30 90")
+    session.resize(31, 91)
+    session.type("sleep 0.2; stty size\n")
+    session.wait("31 91")
     session.type("exit 8\n")
     assert session.wait_end() == 8
 

@@ -15,6 +15,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -228,7 +229,9 @@ static int attach(const char *id, bool waits)
     DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
     int fd = -1;
     void *body;
-    cr_assert_eq(dv_monitor_attach(socket_path, id, waits, &fd, &err), 0, "%s", err.text);
+    const struct dv_monitor_attach request = {
+        .container_id = (char *)id, .waits = waits, .rows = 20, .columns = 30};
+    cr_assert_eq(dv_monitor_attach(socket_path, &request, &fd, &err), 0, "%s", err.text);
     cr_assert_eq(next_frame(fd, arena, &body), DV_KIND_monitor_welcome);
     if (waits)
         cr_assert_eq(next_frame(fd, arena, &body), DV_KIND_done);
@@ -418,7 +421,7 @@ Test(streams, who_waits_gets_the_first_byte)
     DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
     dv_autoclose int tty = attach("t", true);
     dv_autoclose int fifo = attach("f", true);
-    (void)run("t", "echo first; exit 3", true);
+    (void)run("t", "until test \"$(stty size)\" = '20 30'; do :; done; echo first; exit 3", true);
     (void)run("f", "echo second; exit 4", false);
     (void)attached(tty, arena);
     (void)attached(fifo, arena);
@@ -522,6 +525,46 @@ Test(streams, a_process_that_cannot_be_started_says_why)
     dv_autoclose int stream = fd;
     cr_assert_eq(next_frame(stream, arena, &body), DV_KIND_monitor_welcome);
     expect_failure(stream, "no such program");
+}
+
+/* davit-monitor of version 1: says so, and sees nothing else. */
+static void *old_monitor(void *ctx)
+{
+    const int *listener = ctx;
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    const struct dv_monitor_welcome welcome = {.version = 1, .pid = 1};
+    uint16_t kind = 0;
+    void *body = NULL;
+    dv_autoclose int fd = accept(*listener, NULL, NULL);
+    if (dv_monitor_receive(fd, arena, &kind, &body, NULL) > 0 && kind == DV_KIND_monitor_hello &&
+        ((struct dv_monitor_hello *)body)->oldest == 1 &&
+        dv_monitor_send(fd, &dv_schema_monitor_welcome, &welcome, NULL) == 0 &&
+        dv_monitor_receive(fd, arena, &kind, &body, NULL) < 0)
+        return NULL;
+    return ctx;
+}
+
+Test(streams, a_monitor_of_the_version_before_is_told_apart)
+{
+    static struct dv_launch_result result;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct dv_launcher *old = NULL;
+    pthread_t thread;
+    void *is_wrong = NULL;
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/old.sock", run_dir);
+    dv_autoclose int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(listener, (const struct sockaddr *)&address, sizeof(address)), 0);
+    cr_assert_eq(listen(listener, 1), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, old_monitor, &listener), 0);
+    cr_assert_eq(dv_monitor_launcher_new(address.sun_path, &old, &err), 0, "%s", err.text);
+    const char *argv[] = {"/bin/true", NULL};
+    const struct dv_launch what = {
+        .argv = argv, .envp = argv + 1, .stdio = {.console = "/tmp/x"}, .timeout_ms = 1000};
+    cr_expect_eq(old->launch(old, &what, &result, &err), -DV_ERR_UNSUPPORTED);
+    cr_expect(strstr(err.text, "restart it"), "%s", err.text);
+    old->free(old);
+    cr_assert_eq(pthread_join(thread, &is_wrong), 0);
+    cr_expect_null(is_wrong);
 }
 
 Test(streams, a_daemon_of_the_version_before_is_served)

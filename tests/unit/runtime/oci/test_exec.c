@@ -11,14 +11,14 @@
 
 static int write_process(const char *bundle, char **args, char **env, bool tty, struct dv_buf *out)
 {
-    struct dv_texts arguments = {args, 0};
-    struct dv_texts variables = {env, 0};
+    struct dv_local_exec what = {
+        .args = {args, 0}, .env = {env, 0}, .tty = tty, .rows = 24, .columns = 80};
     struct dv_error err = DV_ERROR_INIT;
-    while (args[arguments.count])
-        arguments.count++;
-    while (env[variables.count])
-        variables.count++;
-    int r = dv_oci_exec_write(dv_str_of(bundle), &arguments, &variables, tty, out, &err);
+    while (args[what.args.count])
+        what.args.count++;
+    while (env[what.env.count])
+        what.env.count++;
+    int r = dv_oci_exec_write(dv_str_of(bundle), &what, out, &err);
     cr_expect_eq(r < 0, err.text[0] != '\0');
     return r;
 }
@@ -30,7 +30,8 @@ Test(oci_exec, everything_but_program_and_terminal_is_the_containers)
     char *env[] = {(char *)"A=9", (char *)"TERM=xterm", NULL};
     cr_assert_eq(write_process(BUNDLE, args, env, true, &out), 0);
     cr_expect_str_eq(out.data,
-                     "{\"terminal\":true,\"args\":[\"ls\",\"-l\"],\"env\":[\"PATH=/bin\",\"AB=2\","
+                     "{\"terminal\":true,\"consoleSize\":{\"height\":24,\"width\":80},\"args\":["
+                     "\"ls\",\"-l\"],\"env\":[\"PATH=/bin\",\"AB=2\","
                      "\"A=9\",\"TERM=xterm\"],\"user\":{\"uid\":7,\"gid\":8},\"cwd\":\"/srv\","
                      "\"noNewPrivileges\":true}");
 }
