@@ -18,6 +18,7 @@ import mqtt
 DEVICE = "org.davit:bench"
 TENANT = "bench"
 WAIT_S = 120
+REMOVED_AT_ONCE = 16
 POLICY_NO = {"restartPolicy": {"type": "NO"}}
 
 
@@ -102,6 +103,14 @@ class Cloud:
         elif rest == "properties/status/state":
             self.twin[feature] = body["value"]["status"]
 
+    def read_for(self, seconds):
+        """Reads what comes for so long."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            message = self._client.read(deadline)
+            if message:
+                self._apply(message)
+
     def answer_of(self, rid, timeout_s=WAIT_S):
         self.wait(lambda: rid in self.answers, f"answer {rid}", timeout_s)
         status, value = self.answers.pop(rid)
@@ -162,6 +171,14 @@ class Stage:
             self.cloud.answer_of(rid)
         self.cloud.wait(lambda: len(self.cloud.containers("RUNNING")) ==
                         len(self.cloud.containers()), "all containers run")
+
+    def remove_all(self):
+        """A few at a time: hundreds at once would have to wait for each other's ends."""
+        features = self.cloud.containers()
+        for first in range(0, len(features), REMOVED_AT_ONCE):
+            for rid in [self.cloud.send(feature, "remove", True)
+                        for feature in features[first:first + REMOVED_AT_ONCE]]:
+                self.cloud.answer_of(rid)
 
     def _end(self, error):
         if isinstance(error, AssertionError):

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from stage import POLICY_NO, Stage
 
 MS = 1000
 COUNTS = (0, 10, 100)
+METRICS_COUNTS = (10, 100, 500)
 FEW_HOSTS = 8
 IDLE_S = 10
 SETTLE_S = 5  # records are written beside their journal a moment after the last change
@@ -271,6 +273,68 @@ def measure_idle(report, stage):
                    wakeups_per_s=round((figures.wakeups(pid) - wakeups) / took, 1))
 
 
+# --- metrics
+
+
+# What a pass reads of a container: (controller of version 1, file), else (file of version 2).
+READ_V1 = [("cpuacct", "cpuacct.usage"), ("memory", "memory.usage_in_bytes"),
+           ("memory", "memory.stat"), ("blkio", "blkio.throttle.io_service_bytes_recursive"),
+           ("pids", "pids.current")]
+READ_V2 = ["cpu.stat", "memory.current", "memory.stat", "memory.max", "io.stat", "pids.current"]
+CGROUP = pathlib.Path("/sys/fs/cgroup")
+
+
+def open_counters(stage):
+    """Descriptors of the files that a pass reads, of all containers."""
+    found = []
+    for feature in stage.cloud.containers("RUNNING"):
+        group = f"{stage.world.unique}/{feature.removeprefix('Container:')}"
+        for path in [CGROUP / controller / group / name for controller, name in READ_V1] + \
+                [CGROUP / group / name for name in READ_V2]:
+            if path.exists():
+                found.append(os.open(path, os.O_RDONLY))
+    return found
+
+
+def pread_all_ms(descriptors):
+    """Processor time of reading them once."""
+    begin = time.thread_time_ns()
+    for descriptor in descriptors:
+        os.pread(descriptor, 8192, 0)
+    return (time.thread_time_ns() - begin) / 1e6
+
+
+def pass_ms(stage, passes):
+    """Processor time of davitd for each pass, what it uses without any taken off."""
+    pid = stage.gateway.daemon.pid
+    used = []
+    for frequency in (0, 1):
+        stage.cloud.ask("Metrics", "request", {"frequency": frequency})
+        stage.cloud.read_for(SETTLE_S if frequency else 1)
+        before = figures.cpu_ns(pid)
+        stage.cloud.read_for(passes)
+        used.append((figures.cpu_ns(pid) - before) / passes / 1e6)
+    stage.cloud.ask("Metrics", "request", {"frequency": 0})
+    return used[1] - used[0]
+
+
+def bench_metrics(report, options):
+    passes = options.runs or 10
+    with Stage("metrics") as stage:
+        for count in METRICS_COUNTS:
+            stage.create(count - len(stage.cloud.containers()))
+            time.sleep(SETTLE_S)
+            descriptors = open_counters(stage)
+            bare = figures.median([pread_all_ms(descriptors) for _ in range(passes + 1)][1:])
+            for descriptor in descriptors:
+                os.close(descriptor)
+            report.add(f"metrics of {count} containers: davitd, one pass", pass_ms(stage, passes),
+                       "ms of CPU", "pread of the same files", bare, containers=count,
+                       files=len(descriptors), passes=passes)
+        stage.remove_all()
+    return stage.left
+
+
 # --- many containers without a kernel
 
 
@@ -345,8 +409,8 @@ def bench_podman(report, options):
 
 
 BENCHES = {"start": bench_start, "rename": bench_rename, "memory": bench_memory,
-           "idle": bench_memory, "fake": bench_fake, "podman": bench_podman,
-           "pull": bench_pull}
+           "idle": bench_memory, "metrics": bench_metrics, "fake": bench_fake,
+           "podman": bench_podman, "pull": bench_pull}
 
 
 def run_all(report, options):
