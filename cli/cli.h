@@ -128,7 +128,14 @@ void cli_print_status(const struct dv_daemon_status *status, struct dv_buf *out)
 /* why.c */
 void cli_print_why(const struct dv_container_why *why, int64_t now_ns, struct dv_buf *out);
 
+/* stats.c: what was used between two looks, in order of id; `id` NULL: all, and the gateway. */
+void cli_print_stats(const struct dv_samples *before,
+                     const struct dv_samples *now,
+                     const char *id,
+                     struct dv_buf *out);
+
 int cli_ps(struct cli *cli, int argc, char **argv);
+int cli_stats(struct cli *cli, int argc, char **argv);
 int cli_status(struct cli *cli, int argc, char **argv);
 int cli_create(struct cli *cli, int argc, char **argv);
 int cli_run(struct cli *cli, int argc, char **argv);

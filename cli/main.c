@@ -38,6 +38,7 @@ const struct cli_command cli_commands[] = {
      "be the terminal of a container"},
     {"exec", cli_exec, "[-i] [-t] [-e NAME=VALUE] NAME COMMAND ...",
      "run a command in a container"},
+    {"stats", cli_stats, "[NAME]", "what containers and the gateway use"},
     {"status", cli_status, "", "what the daemon does"},
     {"trace", cli_trace, "", "every message between the actors, as it happens"},
     {"version", version, "", "print the version"},

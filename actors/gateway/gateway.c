@@ -236,6 +236,35 @@ static void set_trace(struct state *s, bool is_on)
     dv_post(s->cell, DV_BUS_ADDRESS, DV_KIND_trace_cmd, &command);
 }
 
+/* -- samples -------------------------------------------------------------------------------- */
+
+static void on_samples(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    struct dv_request *request = ctx;
+    if (outcome->error)
+        dv_answer_error(cell, &request, outcome->error);
+    else
+        gateway_answer(cell, &request, &dv_schema_samples, outcome->body);
+}
+
+/* A pass, or the rest of one; who wants to know shares looks twice. */
+static int ask_samples(struct state *s,
+                       const struct dv_json *args,
+                       struct dv_request **request,
+                       struct dv_error *err)
+{
+    struct dv_samples_query query = {0};
+    const struct dv_json *pass = dv_json_get(args, "pass");
+    const struct dv_json *from = dv_json_get(args, "from");
+    if ((pass && (!dv_json_to_i64(pass, &query.pass) || query.pass < 0)) ||
+        (from && (!dv_json_to_i64(from, &query.from) || query.from < 0 || query.from > INT32_MAX)))
+        return dv_error_set(err, DV_ERR_INVALID,
+                            "pass and from: whole numbers of the answer before, or nothing");
+    dv_ask(s->cell, DV_ADDRESS_SAMPLER, DV_KIND_samples_query, &query,
+           s->env->settings->command_timeout_ms, on_samples, dv_steal(request));
+    return 0;
+}
+
 /* -- commands ------------------------------------------------------------------------------- */
 
 static int run(struct state *s,
@@ -263,6 +292,8 @@ static int run(struct state *s,
                                 HALT_TIMEOUT_MAX_S);
         return gateway_halt(s->cell, s->env, (int64_t)(seconds * 1000), request, err);
     }
+    if (strcmp(command->operation, "samples") == 0)
+        return ask_samples(s, args, request, err);
     if (strcmp(command->operation, "status") == 0)
         return gateway_status(s->cell, s->env, s->started_ns, request, err);
     if (strcmp(command->operation, "trace") == 0) {

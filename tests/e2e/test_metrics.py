@@ -4,6 +4,7 @@ the kernel that the test makes by itself."""
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import time
@@ -387,3 +388,39 @@ def test_the_machine_is_measured_as_a_whole(gateway, peer):
     assert measured["memory.total"] == int(memory["MemTotal:"]) * 1024
     assert abs(measured["memory.used"] - used) < 256 << 20
     assert measured["pids"] > 5
+
+
+# --- on the gateway itself
+
+
+def test_stats_shows_what_containers_use(gateway, peer, sleeper):
+    peer.create(sleeper, name="first")
+    peer.create(sleeper, name="second")
+    idle = peer.create(sleeper, name="idle", start=False)
+    code, text = gateway.command("stats")
+    rows = {line.split()[0]: line for line in text.splitlines()}
+    assert code == 0 and list(rows)[0] == "NAME" and list(rows)[-1] == "(gateway)", text
+    assert set(rows) == {"NAME", "first", "second", "(gateway)"}
+    assert all("%" in row and "B / " in row for name, row in rows.items() if name != "NAME"), text
+    code, text = gateway.command("stats", "second")
+    assert code == 0 and [line.split()[0] for line in text.splitlines()] == ["NAME", "second"]
+    code, text = gateway.command("--json", "stats")
+    names = [row["name"] for row in json.loads(text)["containers"]]
+    assert code == 0 and sorted(names) == ["first", "second"]
+    code, text = gateway.command("--json", "stats", "first")
+    assert [row["name"] for row in json.loads(text)["containers"]] == ["first"]
+    assert gateway.command("stats", "idle") == (
+        1, "davit: container 'idle' does not run\n"), idle
+    code, text = gateway.command("stats", "nobody")
+    assert code == 1 and "nobody" in text
+
+
+def test_local_clients_are_told_where_metrics_go(gateway):
+    """A request needs somewhere to send the data to, which the local socket is not."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(gateway.run / "davit.sock"))
+        client.sendall(json.dumps({"kind": "local_request", "id": "1", "feature": "Metrics",
+                                   "operation": "request",
+                                   "args": "{\"frequency\":1}"}).encode() + b"\n")
+        answer = json.loads(client.makefile().readline())
+    assert answer["status"] == 400 and "davit stats" in answer["error"]
