@@ -101,20 +101,49 @@ void software_watch(struct software *s, const struct dv_container_record *record
             refuse(s, &s->parts[i], record->state);
 }
 
-void software_wait(struct software *s)
+static void wait_from(struct software *s);
+
+/* What was heard last of a container may be old, when more happens than finds room. */
+static void on_looked(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
-    if (!is_replacing(s)) {
-        begin_settling(s);
+    (void)ctx;
+    if (dv_cell_is_ending(cell))
+        return;
+    struct software *s = dv_cell_state(cell);
+    const struct dv_container_event *event = outcome->error ? NULL : outcome->body;
+    struct dv_error err = DV_ERROR_INIT;
+    if (event && is_up(event->record->state->status) &&
+        known_put(s->known, event->record, &err) >= 0) {
+        s->at = 0; /* another may have ended meanwhile */
+        wait_from(s);
         return;
     }
-    for (size_t i = 0; i < s->part_count; i++) {
-        const struct known *known = known_by_id(s->known, s->parts[i].id);
-        if (!s->parts[i].replaces[0] || (known && is_up(known->status)))
+    refuse(s, &s->parts[s->at], event ? event->record->state : NULL);
+}
+
+static void wait_from(struct software *s)
+{
+    for (; s->at < s->part_count; s->at++) {
+        const struct part *part = &s->parts[s->at];
+        const struct known *known = known_by_id(s->known, part->id);
+        if (!part->replaces[0] || (known && is_up(known->status)))
             continue;
-        refuse(s, &s->parts[i], NULL);
+        struct dv_address address = dv_address_of(DV_CONTAINER_PREFIX, part->id);
+        struct dv_container_snapshot_query query;
+        dv_ask(s->cell, address.text, DV_KIND_container_snapshot_query, &query,
+               s->env->settings->command_timeout_ms, on_looked, NULL);
         return;
     }
     s->gate_timer = dv_timer_set(s->cell, s->env->settings->replace_wait_ms, on_proved, NULL);
+}
+
+void software_wait(struct software *s)
+{
+    s->at = 0;
+    if (is_replacing(s))
+        wait_from(s);
+    else
+        begin_settling(s);
 }
 
 /* -- settling ------------------------------------------------------------------------------- */
