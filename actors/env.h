@@ -75,6 +75,10 @@ struct dv_bridge_setup {
     enum dv_twin_detail twin_detail;
     size_t thing_bytes_max; /* what the other side takes of the whole twin, 0: no limit */
     int64_t twin_check_ms;  /* quiet before the other side is asked what it holds, 0: never */
+    /* Which of the features beside ContainerFactory and the containers it shows; none named: all.
+     */
+    const char *const *features;
+    size_t feature_count;
 };
 
 struct dv_actor_env {

@@ -167,7 +167,7 @@ static int fill_bridges(struct daemon *d, struct dv_error *err)
     daemon_streams(&d->ports, &d->local.streams);
     daemon_hono_config(d->config, &d->hono);
     d->bridges[count++] =
-        (struct dv_bridge_setup){"local", &dv_local_ops, &d->local, DV_TWIN_FULL, 0, 0};
+        (struct dv_bridge_setup){"local", &dv_local_ops, &d->local, DV_TWIN_FULL, 0, 0, NULL, 0};
     if (!d->config->things_enable)
         return 0;
     enum dv_twin_detail detail = DV_TWIN_AUTO;
@@ -178,7 +178,9 @@ static int fill_bridges(struct daemon *d, struct dv_error *err)
                                                      &d->hono,
                                                      detail,
                                                      (size_t)d->config->thing_max_bytes,
-                                                     d->config->twin_check_ns / NS_PER_MS};
+                                                     d->config->twin_check_ns / NS_PER_MS,
+                                                     d->config->things_features.items,
+                                                     d->config->things_features.count};
     return r;
 }
 

@@ -31,6 +31,7 @@ struct state {
     struct dv_publisher *publisher;
     struct dv_repeats *repeats;
     struct dv_twin_check twin_check;
+    bool is_offered[FEATURE_COUNT]; /* of `features` */
     bool is_up;
     int64_t link_number;
     bool is_announced; /* features_ready was sent for this link */
@@ -91,10 +92,14 @@ static void on_feature(struct dv_cell *cell, void *ctx, const struct dv_outcome 
 static void ask_features(struct state *s, int64_t number)
 {
     struct dv_feature_query query;
-    dv_publisher_await_features(s->publisher, number, FEATURE_COUNT);
+    unsigned count = 0;
     for (size_t i = 0; i < FEATURE_COUNT; i++)
-        dv_ask(s->cell, features[i], DV_KIND_feature_query, &query,
-               s->env->settings->command_timeout_ms, on_feature, (void *)(intptr_t)number);
+        count += s->is_offered[i];
+    dv_publisher_await_features(s->publisher, number, count);
+    for (size_t i = 0; i < FEATURE_COUNT; i++)
+        if (s->is_offered[i])
+            dv_ask(s->cell, features[i], DV_KIND_feature_query, &query,
+                   s->env->settings->command_timeout_ms, on_feature, (void *)(intptr_t)number);
 }
 
 /* Moves everything that can go: asks for a list, sends changes, announces the features. */
@@ -139,6 +144,17 @@ on_event(struct dv_cell *cell, const void *body, struct dv_request **request, st
     return 0;
 }
 
+/* Only features are reachable from outside, never an actor that happens to have that address. */
+static bool is_feature(const struct state *s, const char *feature)
+{
+    for (size_t i = 0; i < FEATURE_COUNT; i++)
+        if (strcmp(feature, features[i]) == 0)
+            return s->is_offered[i];
+    return strcmp(feature, DV_ADDRESS_FACTORY) == 0 ||
+           strncmp(feature, DV_CONTAINER_PREFIX, sizeof(DV_CONTAINER_PREFIX) - 1) == 0 ||
+           (strcmp(feature, DV_ADDRESS_GATEWAY) == 0 && strcmp(s->name, LOCAL_BRIDGE) == 0);
+}
+
 /* What comes of a feature before the answer to its first query is in that answer, or behind it. */
 static void on_feature_again(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
@@ -160,6 +176,8 @@ static int on_feature_event(struct dv_cell *cell,
     struct state *s = dv_cell_state(cell);
     const struct dv_feature_event *event = body;
     struct dv_feature_query query;
+    if (!is_feature(s, event->feature))
+        return 0;
     if (!dv_publisher_feature_event(s->publisher, event))
         dv_ask(cell, event->feature, DV_KIND_feature_query, &query,
                s->env->settings->command_timeout_ms, on_feature_again, NULL);
@@ -336,17 +354,6 @@ static void on_result(struct dv_cell *cell, void *ctx, const struct dv_outcome *
         reply.status = result->value ? 200 : 204;
     }
     finish(s, p, &reply);
-}
-
-/* Only features are reachable from outside, never an actor that happens to have that address. */
-static bool is_feature(const struct state *s, const char *feature)
-{
-    for (size_t i = 0; i < FEATURE_COUNT; i++)
-        if (strcmp(feature, features[i]) == 0)
-            return true;
-    return strcmp(feature, DV_ADDRESS_FACTORY) == 0 ||
-           strncmp(feature, DV_CONTAINER_PREFIX, sizeof(DV_CONTAINER_PREFIX) - 1) == 0 ||
-           (strcmp(feature, DV_ADDRESS_GATEWAY) == 0 && strcmp(s->name, LOCAL_BRIDGE) == 0);
 }
 
 /* How long a feature may take. Containers end their own stops by timers, pulls end when they stall:
@@ -575,6 +582,15 @@ static const struct dv_handler handlers[] = {
     {DV_KIND_outbox_message, on_outbox_message},
 };
 
+static void choose_features(struct state *s, const struct dv_bridge_setup *setup)
+{
+    for (size_t i = 0; i < FEATURE_COUNT; i++) {
+        s->is_offered[i] = setup->feature_count == 0;
+        for (size_t k = 0; k < setup->feature_count; k++)
+            s->is_offered[i] |= strcmp(setup->features[k], features[i]) == 0;
+    }
+}
+
 static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *err)
 {
     const struct dv_bridge_start_args *args = start;
@@ -587,6 +603,7 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     const struct dv_bridge_setup *setup = s->env->bridges;
     while (setup->name && strcmp(setup->name, s->name) != 0)
         setup++;
+    choose_features(s, setup);
     s->publisher = dv_publisher_new(
         s->name, dv_weight_new(s->name, setup->twin_detail, setup->thing_bytes_max),
         settings->outbox_max, settings->twin_in_flight_max);

@@ -105,6 +105,15 @@ def test_feature_is_there_and_empty(gateway, peer):
         "properties": {"status": {"softwareModuleType": "oci:container"}}}
 
 
+def test_what_the_configuration_does_not_name_is_not_offered(world, broker, peer):
+    gateway = Gateway(world, broker, peer, settings={
+        "things": {"features": ["ContainerFactory", "Metrics"]}})
+    gateway.wait_ready(broker)
+    assert FEATURE not in peer.twin and "ContainerFactory" in peer.twin
+    answer = peer.ask(FEATURE, "remove", {"software": [{"name": "x"}]})
+    assert (answer.status, answer.error) == (400, "messages:parameter.invalid")
+
+
 def test_story_of_an_update(gateway, peer, server, sleeper):
     """Install, see it run and be a dependency, remove it by what the twin says."""
     found = install(peer, module("web", artifact(server, "/web.json", description(sleeper, "web"))))

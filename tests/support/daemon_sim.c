@@ -190,7 +190,7 @@ int daemon_sim_start(struct daemon_sim *sim, struct dv_error *err)
     if (r < 0)
         return has_lost_power(sim) ? 0 : r;
     sim->bridges[0] = (struct dv_bridge_setup){
-        DAEMON_SIM_BRIDGE, &fake_bridge_ops, sim->cloud, DV_TWIN_FULL, 0, 30000};
+        DAEMON_SIM_BRIDGE, &fake_bridge_ops, sim->cloud, DV_TWIN_FULL, 0, 30000, NULL, 0};
     sim->env = (struct dv_actor_env){
         .settings = &sim->settings,
         .journal = sim->journal,

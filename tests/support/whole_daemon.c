@@ -146,8 +146,8 @@ void whole_daemon_init(struct whole_daemon *w, bool is_simulated, uint64_t seed,
     need(dv_fake_machine_new(&options, &w->machine, &err), &err);
     w->cloud = memory_cloud_new();
     journal_memory_init(&w->disk);
-    w->bridges[0] =
-        (struct dv_bridge_setup){"memory", &memory_cloud_ops, w->cloud, DV_TWIN_FULL, 0, 0};
+    w->bridges[0] = (struct dv_bridge_setup){
+        "memory", &memory_cloud_ops, w->cloud, DV_TWIN_FULL, 0, 0, NULL, 0};
     w->env = (struct dv_actor_env){
         .settings = &w->settings,
         .home_dir = w->home,
