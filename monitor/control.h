@@ -19,6 +19,7 @@
 #define MON_CLIENTS_MAX  256
 #define MON_LAUNCHES_MAX 256
 #define MON_STRAYS_MAX   1024
+#define MON_STREAMS_MAX  64 /* clients of streams that are not connected to them yet */
 
 /* What an epoll event is about. */
 enum mon_source {

@@ -32,13 +32,19 @@ static void turn_away(struct mon_client *client, const struct dv_error *err)
     client->is_dead = true;
 }
 
+/* Strangers must not take the places of davitd's own connections and launches. */
 static bool has_room(const struct monitor *m, struct dv_error *err)
 {
-    if (dv_log_thread_has_room(m->log))
-        return true;
-    dv_error_set(err, DV_ERR_BUSY, "%d clients are attached to containers already",
-                 DV_LOG_CLIENTS_MAX);
-    return false;
+    unsigned count = 0;
+    for (const struct mon_client *client = m->clients; client; client = client->next)
+        count += client->is_stream && !client->is_dead;
+    if (!dv_log_thread_has_room(m->log))
+        dv_error_set(err, DV_ERR_BUSY, "%d clients are attached to containers already",
+                     DV_LOG_CLIENTS_MAX);
+    else if (count > MON_STREAMS_MAX)
+        dv_error_set(err, DV_ERR_BUSY, "%d clients wait for streams of containers already",
+                     MON_STREAMS_MAX);
+    return err->class == DV_ERR_NONE;
 }
 
 /* The answer, and then the connection is this thread's no more. */
@@ -142,6 +148,10 @@ void mon_stream_attach(struct monitor *m,
     if (is_ready) {
         begin(m, client, container->id, container->is_tty, has_input(m, container),
               container->console);
+        return;
+    }
+    if (!has_room(m, &err)) {
+        turn_away(client, &err);
         return;
     }
     if ((container || what->waits) && is_id(what->container_id)) {

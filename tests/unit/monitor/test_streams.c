@@ -469,6 +469,27 @@ Test(streams, one_client_too_many_is_told_so)
     }
 }
 
+Test(streams, who_waits_takes_no_place_of_the_daemons)
+{
+    static int fds[64];
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    for (size_t i = 0; i < 64; i++)
+        fds[i] = attach("later", true);
+    int fd = -1;
+    void *body;
+    const struct dv_monitor_attach request = {.container_id = (char *)"later", .waits = true};
+    cr_assert_eq(dv_monitor_attach(socket_path, &request, &fd, &err), 0, "%s", err.text);
+    dv_autoclose int refused = fd;
+    cr_assert_eq(next_frame(refused, arena, &body), DV_KIND_monitor_welcome);
+    expect_failure(refused, "64 clients wait");
+    (void)run("later", "echo first; exit 2", false);
+    for (size_t i = 0; i < 64; i++) {
+        (void)attached(fds[i], arena);
+        expect_ended(fds[i], 2);
+        close(fds[i]);
+    }
+}
+
 Test(streams, who_holds_a_stream_can_do_nothing_else)
 {
     const char *argv[] = {"/bin/true"};
