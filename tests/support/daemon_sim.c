@@ -104,6 +104,7 @@ struct daemon_sim *daemon_sim_new(uint64_t seed)
         .restart_stable_ms = 10000,
         .launches_max = 2,
         .unpack_timeout_ms = 60000,
+        .image_expiry_ms = 5000,
         .repeat_window_ms = 600000,
         .checkpoint_ms = 5000,
         .artifact_ms = 60000,
