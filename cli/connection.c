@@ -190,8 +190,10 @@ int cli_send(struct cli *cli,
 bool cli_has_answer(struct cli *cli, int timeout_ms)
 {
     struct pollfd ready = {.fd = cli->fd, .events = POLLIN};
-    return (cli->in.len && memchr(cli->in.data, '\n', cli->in.len)) ||
-           poll(&ready, 1, timeout_ms) != 0;
+    if (cli->in.len && memchr(cli->in.data, '\n', cli->in.len))
+        return true;
+    int got = poll(&ready, 1, timeout_ms);
+    return got > 0 || (got < 0 && errno != EINTR);
 }
 
 int cli_receive(struct cli *cli,

@@ -8,6 +8,7 @@
 #include "json/json.h"
 #include <getopt.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,6 +242,34 @@ bool cli_same_image(const char *kept, const char *given)
            strcmp(kept + strlen(library), given + strlen(hub)) == 0;
 }
 
+static volatile sig_atomic_t is_stopped;
+
+static void on_stop(int number)
+{
+    (void)number;
+    is_stopped = 1;
+}
+
+/* Ctrl-C ends the pull, not only the waiting for it. */
+static void watch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_stop}; /* without SA_RESTART: poll must end */
+    sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
+static int cancel_pull(struct cli *looker, const char *args)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
+    struct dv_error err = DV_ERROR_INIT;
+    const char *value;
+    if (arena && cli_ask(looker, "davit", "cancelPull", args, arena, &value, &err) < 0)
+        return cli_fail(&err);
+    fputs("davit: the pull was canceled\n", stderr);
+    return CLI_FAILED;
+}
+
 int cli_pull(struct cli *cli, int argc, char **argv)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
@@ -259,9 +288,14 @@ int cli_pull(struct cli *cli, int argc, char **argv)
                   : dv_error_set(&err, DV_ERR_NO_MEMORY, "out of memory");
     if (r == 0)
         r = cli_send(cli, "davit", "pull", args.data, &err);
-    while (r == 0 && is_shown && !cli_has_answer(cli, LOOK_MS))
-        show_progress(&looker, argv[at], shown, sizeof(shown));
+    watch_signals();
+    while (r == 0 && !is_stopped && !cli_has_answer(cli, LOOK_MS))
+        if (is_shown)
+            show_progress(&looker, argv[at], shown, sizeof(shown));
+    int code = is_stopped ? cancel_pull(&looker, args.data) : CLI_DONE;
     cli_close(&looker);
+    if (is_stopped)
+        return code;
     if (r == 0)
         r = cli_receive(cli, arena, &value, &err);
     if (r == 0)

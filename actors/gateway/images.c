@@ -13,8 +13,11 @@
 static void on_answer(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     struct dv_request *request = ctx;
+    struct dv_command_result nothing = {0};
     if (outcome->error)
         dv_answer_error(cell, &request, outcome->error);
+    else if (outcome->kind == DV_KIND_done)
+        dv_answer(cell, &request, DV_KIND_command_result, &nothing);
     else
         gateway_answer(cell, &request, dv_schema_of_kind(outcome->kind), outcome->body);
 }
@@ -61,6 +64,9 @@ static int with_ref(struct dv_cell *cell,
         return r;
     struct dv_image_pull_cmd pull = {.ref = ref};
     struct dv_image_remove_cmd remove = {.ref = ref};
+    struct dv_image_pull_cancel cancel = {.ref = ref};
+    if (strcmp(operation, "cancelPull") == 0)
+        return ask(cell, DV_KIND_image_pull_cancel, &cancel, LONG_MS, request);
     return strcmp(operation, "pull") == 0
                ? ask(cell, DV_KIND_image_pull_cmd, &pull, LONG_MS, request)
                : ask(cell, DV_KIND_image_remove_cmd, &remove, LONG_MS, request);
@@ -86,7 +92,8 @@ bool gateway_images(struct dv_cell *cell,
         *ret = ask(cell, DV_KIND_image_prune_cmd, &prune, LONG_MS, request);
     else if (strcmp(operation, "load") == 0)
         *ret = load(cell, args, request, err);
-    else if (strcmp(operation, "pull") == 0 || strcmp(operation, "rmi") == 0)
+    else if (strcmp(operation, "pull") == 0 || strcmp(operation, "cancelPull") == 0 ||
+             strcmp(operation, "rmi") == 0)
         *ret = with_ref(cell, operation, args, request, err);
     else
         return false;

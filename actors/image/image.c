@@ -97,7 +97,10 @@ static void drop_waiter(struct pull *pull, const char *owner)
 {
     struct waiter **at = &pull->waiters;
     struct dv_error gone = DV_ERROR_INIT;
-    dv_error_set(&gone, DV_ERR_CANCELED, "container '%s' is gone", owner);
+    if (owner[0])
+        dv_error_set(&gone, DV_ERR_CANCELED, "container '%s' is gone", owner);
+    else
+        dv_error_set(&gone, DV_ERR_CANCELED, "image '%s': the pull was canceled", pull->reference);
     while (*at) {
         struct waiter *waiter = *at;
         if (strcmp(waiter->owner, owner) != 0) {
@@ -131,6 +134,30 @@ static int on_released(struct dv_cell *cell,
     }
     keep_release(s, released->owner);
     keep_expect(s, RELEASED_MS);
+    return 0;
+}
+
+/* Containers that wait for it keep it going. */
+static int on_pull_cancel(struct dv_cell *cell,
+                          const void *body,
+                          struct dv_request **request,
+                          struct dv_error *err)
+{
+    struct state *s = dv_cell_state(cell);
+    const struct dv_image_pull_cancel *cancel = body;
+    struct dv_reference reference;
+    int r = dv_reference_parse(dv_str_of(cancel->ref), &reference, err);
+    if (r < 0)
+        return r;
+    struct pull *pull = find_pull(s, reference.text);
+    if (!pull)
+        return dv_error_set(err, DV_ERR_NOT_FOUND, "image '%s' is not being pulled",
+                            reference.text);
+    drop_waiter(pull, "");
+    if (!pull->waiters)
+        pull_cancel(pull);
+    if (*request)
+        dv_answer_done(cell, request);
     return 0;
 }
 
@@ -330,6 +357,7 @@ static const struct dv_handler handlers[] = {
     {DV_KIND_image_prune_cmd, on_prune},
     {DV_KIND_image_load_cmd, on_load},
     {DV_KIND_download_progress, pull_on_progress},
+    {DV_KIND_image_pull_cancel, on_pull_cancel},
 };
 
 static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *err)

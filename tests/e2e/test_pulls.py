@@ -5,6 +5,7 @@ import http.server
 import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -258,6 +259,21 @@ def test_lists_show_what_is_being_pulled(world, broker, peer):
         worlds.wait_for(lambda: re.search(rf"pulling {reference}  downloading: .* of .* %\)",
                                           gateway.command(command)[1]), 10, f"davit {command}")
     assert "pulling" not in gateway.command("ps", "-q")[1]
+
+
+def test_a_pull_that_nobody_wants_any_more_ends(world, broker, peer):
+    image = big_image()
+    cutter = Cutter(image, waits=True)
+    registry = HandRegistry(world, hook=cutter)
+    reference = registry.push(image, "test/cancel")
+    gateway = start(world, broker, peer, [registry.host])
+    command = world.start("pull", [*gateway.command_line().split(), "pull", reference])
+    assert cutter.is_waiting.wait(30)
+    command.signal(signal.SIGINT)
+    assert command.wait(10) == 1
+    worlds.wait_for(lambda: "pulling" not in gateway.command("images")[1], 10, "it ends")
+    works(gateway, peer, reference)
+    assert offset(cutter.seen[1]) > BULK // 4
 
 
 def test_pulls_keep_to_their_rate(world, broker, peer):
