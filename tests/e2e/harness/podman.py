@@ -8,7 +8,10 @@ import subprocess
 
 from . import world as worlds
 
-HOME = pathlib.Path("/var/lib/containers")
+# What has no other place than this gets one that vanishes: a cache of blobs, leases of addresses,
+# namespaces.
+HOMES = [pathlib.Path("/var/lib/containers"), pathlib.Path("/var/lib/cni"),
+         pathlib.Path("/run/netns")]
 # By default podman asks for more than some machines allow.
 LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096")
 
@@ -20,10 +23,11 @@ class Podman:
         self._world = world
         folder = self._folder = world.directory / "podman"
         folder.mkdir()
-        # A cache of blobs has no other place than this: it gets one that vanishes.
-        self._had_home = HOME.exists()
-        HOME.mkdir(exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "podman", HOME], check=True)
+        self._made = [home for home in HOMES if not home.exists()]
+        self._links, self._tables = worlds.links(), worlds.tables()
+        for home in HOMES:
+            home.mkdir(exist_ok=True)
+            subprocess.run(["mount", "-t", "tmpfs", "podman", home], check=True)
         world.defer(self._close)
         settings = folder / "containers.conf"
         settings.write_text('[engine]\nlock_type = "file"\nevents_logger = "none"\n')
@@ -47,9 +51,9 @@ class Podman:
     def forget(self, source):
         self._call("rmi", "--force", source)
 
-    def run(self, *options):
+    def run(self, *options, network="none"):
         """Starts the image in the background; the container's id."""
-        return self._call("run", "--detach", "--network=none", "--cgroups=no-conmon",
+        return self._call("run", "--detach", f"--network={network}", "--cgroups=no-conmon",
                           "--cgroup-parent", self._world.cgroup_parent, *LIMITS, *options,
                           self._image).strip()
 
@@ -67,10 +71,16 @@ class Podman:
             worlds.wait_for(lambda: not self._names() & {"conmon", "podman"}, 30, "podman ends")
         finally:
             for point in reversed(worlds.mount_points()):
-                if point == str(HOME) or point.startswith(f"{self._folder}/"):
+                if point.startswith(tuple(map(str, HOMES))) or point.startswith(f"{self._folder}/"):
                     subprocess.run(["umount", "--lazy", point], check=True)
-            if not self._had_home:
-                HOME.rmdir()
+            for home in self._made:
+                home.rmdir()
+            # Its bridge and its rules stay when nothing uses them.
+            for link in worlds.links():
+                if link.startswith("cni-") and link not in self._links:
+                    subprocess.run(["ip", "link", "delete", link], check=True)
+            for table in set(worlds.tables()) - set(self._tables) - {"ip davit"}:
+                subprocess.run(["nft", "delete", "table", *table.split()], check=True)
 
     @staticmethod
     def _names():
