@@ -13,6 +13,7 @@
 
 enum {
     OPTION_NETWORK = 256,
+    OPTION_HOST,
     OPTION_HOSTNAME,
     OPTION_RESTART,
     OPTION_RETRY_COUNT,
@@ -47,6 +48,10 @@ struct wish {
     size_t env_count;
     const char *mounts[REPEAT_MAX];
     size_t mount_count;
+    const char *ports[REPEAT_MAX];
+    size_t port_count;
+    const char *hosts[REPEAT_MAX];
+    size_t host_count;
     bool open_stdin;
     bool tty;
     bool detach;
@@ -58,6 +63,10 @@ static const struct option options[] = {
     {"e", required_argument, NULL, 'e'},
     {"volume", required_argument, NULL, 'v'},
     {"mp", required_argument, NULL, 'v'},
+    {"publish", required_argument, NULL, 'p'},
+    {"ports", required_argument, NULL, 'p'},
+    {"add-host", required_argument, NULL, OPTION_HOST},
+    {"hosts", required_argument, NULL, OPTION_HOST},
     {"detach", no_argument, NULL, 'd'},
     {"interactive", no_argument, NULL, 'i'},
     {"tty", no_argument, NULL, 't'},
@@ -95,6 +104,16 @@ static bool take(struct wish *wish, int option)
         if (wish->mount_count == REPEAT_MAX)
             return false;
         wish->mounts[wish->mount_count++] = optarg;
+        return true;
+    case 'p':
+        if (wish->port_count == REPEAT_MAX)
+            return false;
+        wish->ports[wish->port_count++] = optarg;
+        return true;
+    case OPTION_HOST:
+        if (wish->host_count == REPEAT_MAX)
+            return false;
+        wish->hosts[wish->host_count++] = optarg;
         return true;
     case 'd':
         wish->detach = true;
@@ -189,6 +208,41 @@ static void write_mount(struct dv_json_writer *w, const char *text)
     dv_jw_object_end(w);
 }
 
+/* "[ip:]host[-end]:container[/proto]"; a port alone is one of the container, led to by any free one
+ * of the host. */
+static void write_port(struct dv_json_writer *w, const char *text)
+{
+    struct dv_str ports;
+    struct dv_str proto = {NULL, 0};
+    struct dv_str first;
+    struct dv_str rest;
+    struct dv_str second;
+    struct dv_str third;
+    struct dv_str host;
+    struct dv_str end;
+    dv_str_cut(dv_str_of(text), '/', &ports, &proto);
+    bool is_pair = dv_str_cut(ports, ':', &first, &rest);
+    bool has_ip = is_pair && dv_str_cut(rest, ':', &second, &third);
+    struct dv_str container = has_ip ? third : is_pair ? rest : first;
+    dv_jw_object(w);
+    if (proto.len) {
+        dv_jw_key(w, "proto");
+        dv_jw_text_len(w, proto.data, proto.len);
+    }
+    member_number(w, "containerPort", container);
+    if (has_ip) {
+        dv_jw_key(w, "hostIP");
+        dv_jw_text_len(w, first.data, first.len);
+    }
+    if (is_pair) {
+        bool is_range = dv_str_cut(has_ip ? second : first, '-', &host, &end);
+        member_number(w, "hostPort", host);
+        if (is_range)
+            member_number(w, "hostPortEnd", end);
+    }
+    dv_jw_object_end(w);
+}
+
 static void write_policy(struct dv_json_writer *w, const struct wish *wish)
 {
     struct dv_str type;
@@ -265,6 +319,14 @@ static void write_value(struct dv_json_writer *w,
     write_texts(w, "cmd", (const char *const *)argv, (size_t)argc);
     member_if(w, "networkMode", wish->network);
     member_if(w, "hostName", wish->hostname);
+    write_texts(w, "extraHosts", wish->hosts, wish->host_count);
+    if (wish->port_count) {
+        dv_jw_key(w, "portMappings");
+        dv_jw_array(w);
+        for (size_t i = 0; i < wish->port_count; i++)
+            write_port(w, wish->ports[i]);
+        dv_jw_array_end(w);
+    }
     if (wish->open_stdin)
         dv_jw_member_bool(w, "openStdin", true);
     if (wish->tty)
@@ -288,7 +350,7 @@ static int create(struct cli *cli, int argc, char **argv, bool start)
     struct wish wish = {0};
     int option;
     /* '+': what stands behind the image is the container's. */
-    while ((option = getopt_long(argc, argv, "+n:e:v:m:dit", options, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, "+n:e:v:m:p:dit", options, NULL)) != -1)
         if (!take(&wish, option))
             return cli_usage(argv[0]);
     if (optind >= argc)

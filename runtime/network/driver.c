@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/network/driver.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "messages/codec.h"
 #include "runtime/network/state.h"
@@ -105,9 +106,12 @@ static int connect_new(struct network *n,
     r = endpoint_new(n, cmd, &slot, &endpoint, err);
     if (r < 0)
         return r;
+    DV_FAULT(NETWORK_NOTED);
     r = endpoint_connect(n, endpoint, err);
+    DV_FAULT(NETWORK_CABLED);
     if (r == 0)
         r = ports_open(n, endpoint, err);
+    DV_FAULT(NETWORK_OPEN);
     if (r == 0)
         r = hosts_write(n, endpoint, err);
     if (r < 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connected containers: in memory, and as files that outlive the daemon but not the boot. */
 #include "base/durable.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/spawn.h"
 #include "messages/codec.h"
@@ -235,6 +236,7 @@ int endpoint_remove(struct network *n, struct endpoint *endpoint, struct dv_erro
         r = dv_links_delete(n->links, endpoint->data->settings->interface, err);
     if (r < 0)
         return r;
+    DV_FAULT(NETWORK_CLOSED);
     path_of(n, endpoint->data->settings->interface, path);
     if (unlink(path) < 0 && errno != ENOENT)
         return dv_error_sys(err, DV_ERR_IO, errno, "remove '%s'", path);

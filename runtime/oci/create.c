@@ -22,6 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define RESOLVED_FILE "/run/systemd/resolve/resolv.conf"
+
 #define PASSWD_MAX    (1U << 20)
 #define HOST_FILE_MAX (256U << 10)
 #define LAYERS_MAX    128
@@ -183,6 +185,12 @@ static int write_etc(struct work *w, struct dv_error *err)
     dv_buf_clear(&out);
     if (r == 0)
         r = read_host_file("/etc/resolv.conf", &host, err);
+    /* The servers behind the stub of systemd-resolved, which only the host reaches. */
+    if (r == 0 && !is_host_network(w) && dv_oci_etc_is_stub((struct dv_str){host.data, host.len}) &&
+        access(RESOLVED_FILE, R_OK) == 0) {
+        dv_buf_clear(&host);
+        r = read_host_file(RESOLVED_FILE, &host, err);
+    }
     if (r == 0 && is_host_network(w))
         r = dv_buf_append(&out, host.data, host.len, err);
     else if (r == 0)

@@ -85,6 +85,22 @@ static enum line_kind kind_of(struct dv_str line)
     return is_ip6 || dv_str_starts_with(address, "127.") ? LINE_USELESS_SERVER : LINE_SERVER;
 }
 
+bool dv_oci_etc_is_stub(struct dv_str host_file)
+{
+    bool has_stub = false;
+    struct dv_str line;
+    struct dv_str rest = host_file;
+    while (rest.len > 0) {
+        struct dv_str tail = {NULL, 0};
+        dv_str_cut(rest, '\n', &line, &tail);
+        rest = tail;
+        if (kind_of(line) == LINE_SERVER)
+            return false;
+        has_stub |= dv_str_eq(line, "nameserver 127.0.0.53");
+    }
+    return has_stub;
+}
+
 int dv_oci_etc_resolv(struct dv_str host_file, struct dv_buf *out, struct dv_error *err)
 {
     bool has_server = false;

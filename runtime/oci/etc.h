@@ -30,6 +30,9 @@ __attribute__((warn_unused_result)) int dv_oci_etc_hosts_of_host(struct dv_str h
 __attribute__((warn_unused_result)) int
 dv_oci_etc_hostname(const char *host_name, struct dv_buf *out, struct dv_error *err);
 
+/* Its only name server is the stub of systemd-resolved. */
+bool dv_oci_etc_is_stub(struct dv_str host_file);
+
 /* The host's file without name servers on loopback, which a network of its own cannot reach, and
  * without IPv6 ones; with public ones if none is left. */
 __attribute__((warn_unused_result)) int

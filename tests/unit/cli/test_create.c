@@ -60,6 +60,13 @@ Test(create, each_option_is_a_member)
         {{"-e", "A=1", "--env", "B"}, "\"env\":[\"A=1\",\"B\"]", NULL},
         {{"--e=A=1"}, "\"env\":[\"A=1\"]", NULL},
         {{"--network", "host"}, "\"networkMode\":\"host\"", NULL},
+        {{"-p", "80"}, "\"portMappings\":[{\"containerPort\":80}]", NULL},
+        {{"-p", "8080:80", "--publish", "127.0.0.1:53-59:53/udp"},
+         "\"portMappings\":[{\"containerPort\":80,\"hostPort\":8080},{\"proto\":\"udp\","
+         "\"containerPort\":53,\"hostIP\":\"127.0.0.1\",\"hostPort\":53,\"hostPortEnd\":59}]",
+         NULL},
+        {{"-p", "web:80"}, "\"portMappings\":[{\"containerPort\":80,\"hostPort\":\"web\"}]", NULL},
+        {{"--add-host", "gw:host_ip"}, "\"extraHosts\":[\"gw:host_ip\"]", NULL},
         {{"--hostname", "h1"}, "\"hostName\":\"h1\"", NULL},
         {{"-v", "/a:/b"}, "\"mountPoints\":[{\"source\":\"/a\",\"destination\":\"/b\"}]", NULL},
         {{"--mp", "/a:/b:rslave"},

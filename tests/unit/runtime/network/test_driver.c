@@ -97,6 +97,18 @@ static void end_process(pid_t pid)
     cr_assert_eq(waitpid(pid, NULL, 0), pid);
 }
 
+static void run(const char *command)
+{
+    const char *const argv[] = {"sh", "-c", command, NULL};
+    static const char *const envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+    struct dv_spawn what = {.path = "/bin/sh", .argv = argv, .envp = envp};
+    pid_t pid;
+    int status;
+    cr_assert_eq(dv_spawn_start(&what, &pid, NULL), 0);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0, "%s", command);
+}
+
 static int attach(struct rig *rig, const char *id, pid_t pid, struct dv_network_settings *ret)
 {
     struct dv_network_attach_cmd cmd = {
@@ -277,5 +289,137 @@ Test(network_driver, a_wrong_range_is_an_error_that_names_the_key)
     open_network(&rig);
     cr_assert_not_null(strstr(rig.network->describe(rig.network),
                               "network.default_bridge.fcidr4: it is not inside"));
+    rig_done(&rig);
+}
+
+/* Whatever step a killed davitd came to, these are the things it can leave. */
+Test(network_driver, leftovers_of_every_step_are_removed)
+{
+    struct rig rig;
+    rig_init(&rig);
+    dv_need_program("/usr/sbin/ip");
+    open_network(&rig);
+    pid_t pid = start_process();
+    pid_t late = start_process();
+    (void)attached(&rig, "kept", pid);
+    (void)attached(&rig, "late", late);
+    char command[256];
+    /* A file and no interface, an interface and no file, a file of no use, a bridge of no use. */
+    run("ip link delete davit0p3");
+    snprintf(command, sizeof(command), "echo rubbish >%s/network/davit0p9; echo >%s/network/x.new",
+             rig.dir, rig.dir);
+    run(command);
+    run("ip link add davit0p77 type bridge; ip link add davitx type bridge");
+    struct dv_network *killed = rig.network;
+    open_network(&rig);
+    struct dv_network_settings found = {0};
+    cr_assert_eq(rig.network->find(rig.network, "kept", rig.arena, &found, NULL), 0);
+    cr_assert_eq(rig.network->find(rig.network, "late", rig.arena, &found, NULL),
+                 -DV_ERR_NOT_FOUND);
+    cr_assert_eq(if_nametoindex("davit0p77"), 0);
+    cr_assert_neq(if_nametoindex("davitx"), 0, "it is somebody else's");
+    snprintf(command, sizeof(command), "test \"$(ls %s/network)\" = davit0p2", rig.dir);
+    run(command);
+    cr_assert_eq(rig.network->detach(rig.network, "kept", NULL), 0);
+    killed->free(killed);
+    end_process(pid);
+    end_process(late);
+    rig_done(&rig);
+}
+
+Test(network_driver, two_hundred_lives_leave_nothing)
+{
+    struct rig rig;
+    rig_init(&rig);
+    open_network(&rig);
+    pid_t pid = start_process();
+    for (int i = 0; i < 200; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "c%d", i);
+        (void)attached(&rig, id, pid);
+        cr_assert_eq(rig.network->detach(rig.network, id, NULL), 0);
+    }
+    cr_assert_eq(links(), 1, "the bridge");
+    cr_assert_str_eq(rig.network->describe(rig.network),
+                     "bridge davit0 172.17.0.1/24, 0 connected");
+    end_process(pid);
+    rig_done(&rig);
+}
+
+static struct dv_port_mapping tcp(int64_t first, int64_t last)
+{
+    return (struct dv_port_mapping){.proto = (char *)"tcp",
+                                    .container_port = 80,
+                                    .host_ip = (char *)"0.0.0.0",
+                                    .host_port = first,
+                                    .host_port_end = last};
+}
+
+static int attach_ports(struct rig *rig,
+                        const char *id,
+                        pid_t pid,
+                        struct dv_port_mapping *ports,
+                        size_t count,
+                        struct dv_network_settings *ret)
+{
+    struct dv_network_attach_cmd cmd = {
+        .id = (char *)id,
+        .name = (char *)id,
+        .pid = pid,
+        .start_ticks = dv_process_start_ticks(pid),
+        .ports = {ports, count},
+    };
+    rig->err = DV_ERROR_INIT;
+    return rig->network->attach(rig->network, &cmd, rig->arena, ret, &rig->err);
+}
+
+Test(network_driver, ports_are_chosen_held_and_given_back)
+{
+    struct rig rig;
+    rig_init(&rig);
+    open_network(&rig);
+    pid_t one = start_process();
+    pid_t two = start_process();
+    struct dv_network_settings got = {0};
+    struct dv_port_mapping ports[] = {tcp(8080, 8081), tcp(8080, 8081), tcp(0, 0)};
+    cr_assert_eq(attach_ports(&rig, "one", one, ports, 3, &got), 0, "%s", rig.err.text);
+    cr_assert_eq(got.ports.items[0].chosen_port, 8080);
+    cr_assert_eq(got.ports.items[1].chosen_port, 8081);
+    cr_assert_geq(got.ports.items[2].chosen_port, 1024);
+    int64_t any = got.ports.items[2].chosen_port;
+    cr_assert_lt(attach_ports(&rig, "two", two, ports, 1, &got), 0);
+    cr_assert_str_eq(rig.err.text, "network: no port of 8080...8081/tcp on 0.0.0.0 is free; free "
+                                   "one or map others");
+    cr_assert_eq(links(), 2, "a start that failed leaves no interface");
+    ports[0] = tcp(8080, 8080);
+    cr_assert_lt(attach_ports(&rig, "two", two, ports, 1, &got), 0);
+    cr_assert_str_eq(rig.err.text, "network: port 8080/tcp on 0.0.0.0 is taken by container 'one'; "
+                                   "free it or map another port");
+    cr_assert_eq(rig.network->detach(rig.network, "one", NULL), 0);
+    /* The port of the last start is taken again, be it not the first of the range. */
+    ports[0] = tcp(0, 0);
+    ports[0].chosen_port = any;
+    cr_assert_eq(attach_ports(&rig, "two", two, ports, 1, &got), 0, "%s", rig.err.text);
+    cr_assert_eq(got.ports.items[0].chosen_port, any);
+    cr_assert_eq(rig.network->detach(rig.network, "two", NULL), 0);
+    end_process(one);
+    end_process(two);
+    rig_done(&rig);
+}
+
+Test(network_driver, ports_need_the_packet_filter)
+{
+    struct rig rig;
+    struct dv_network_settings got = {0};
+    struct dv_port_mapping port = tcp(8080, 8080);
+    rig_init(&rig);
+    rig.options.has_rules = false;
+    open_network(&rig);
+    pid_t pid = start_process();
+    cr_assert_eq(attach_ports(&rig, "a", pid, &port, 1, &got), -DV_ERR_UNSUPPORTED);
+    cr_assert_not_null(strstr(rig.err.text, "network.default_bridge.ip_tables"));
+    cr_assert_eq(attach_ports(&rig, "a", pid, &port, 0, &got), 0);
+    cr_assert_eq(rig.network->detach(rig.network, "a", NULL), 0);
+    end_process(pid);
     rig_done(&rig);
 }

@@ -84,3 +84,22 @@ Test(oci_etc, text_over_the_ceiling_is_a_limit)
     DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(16);
     cr_assert_eq(dv_oci_etc_hosts("web", NULL, NULL, &no_extra, &out, NULL), -DV_ERR_LIMIT);
 }
+
+Test(etc, the_stub_of_a_resolver_is_known)
+{
+    cr_assert(dv_oci_etc_is_stub(DV_STR("# a\nnameserver 127.0.0.53\noptions edns0\n")));
+    cr_assert_not(dv_oci_etc_is_stub(DV_STR("nameserver 127.0.0.53\nnameserver 10.0.0.1\n")));
+    cr_assert_not(dv_oci_etc_is_stub(DV_STR("nameserver 127.0.0.1\n")));
+    cr_assert_not(dv_oci_etc_is_stub(DV_STR("")));
+}
+
+Test(etc, reserved_extra_hosts_are_left_to_the_network)
+{
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(4096);
+    static const char *const items[] = {"a:host_ip", "b:container_x", "c:10.0.0.1"};
+    struct dv_texts extra = {(char **)(void *)items, 3};
+    cr_assert_eq(dv_oci_etc_hosts("h", NULL, NULL, &extra, &out, NULL), 0);
+    cr_assert_null(strstr(out.data, "host_ip"));
+    cr_assert_null(strstr(out.data, "container_x"));
+    cr_assert_not_null(strstr(out.data, "10.0.0.1\tc\n"));
+}
