@@ -189,6 +189,7 @@ def test_updated_limits_and_policy_outlive_the_daemon(gateway, broker, peer, hel
     assert shown(peer, container) == {"memory": "65536K"}
 
 
+@pytest.mark.runtime
 def test_update_below_what_is_used_is_refused_and_changes_nothing(gateway, peer, hello):
     command = ["sh", "-c", "x=$(head -c 30000000 /dev/zero | busybox tr '\\0' x); echo full; "
                "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
@@ -229,6 +230,7 @@ def test_who_needs_more_than_the_limit_is_killed_and_shown_so(gateway, peer, hel
     assert "oomKilled" not in running and "error" not in running
 
 
+@pytest.mark.runtime
 def test_child_that_is_killed_for_memory_is_seen_when_it_ends_the_container(gateway, peer, hello):
     command = ["sh", "-c", f"sh -c '{HOG[2]}'; exit 3"]
     container = peer.create(hello, config={
@@ -261,6 +263,19 @@ def test_kill_for_memory_is_known_when_nobody_was_there(world, gateway, peer, he
     gateway.start_daemon()
     state = peer.wait_state(container, "EXITED", after=mark)
     assert state["exitCode"] == 137 and state["oomKilled"] is True
+
+
+def test_kill_for_memory_is_known_without_the_monitor(world, gateway, peer, hello):
+    shared = world.directory / "shared"
+    shared.mkdir()
+    command = ["sh", "-c", f"while [ ! -e /shared/go ]; do sleep 0.05; done; {HOG[2]}"]
+    container, _ = run(peer, hello, {"memory": "16M", "memorySwap": "16M"}, command,
+                       mountPoints=[{"source": str(shared), "destination": "/shared"}])
+    gateway.monitor.kill()
+    (shared / "go").write_text("")
+    state = peer.wait_state(container, "EXITED")
+    assert state["exitCode"] in (137, 255) and state["oomKilled"] is True
+    gateway.start_monitor()
 
 
 def test_processes_are_limited(gateway, broker, peer, hello):

@@ -28,6 +28,8 @@ DIRECTORY = pathlib.Path("/var/tmp")
 CGROUP_ROOT = pathlib.Path("/sys/fs/cgroup")
 # The OCI runtime that davitd is told to use.
 RUNTIME = os.environ.get("DAVIT_E2E_RUNTIME", "auto")
+# How many times longer everything may take, for a machine that is emulated.
+SLOW = float(os.environ.get("DAVIT_E2E_SLOW", "1"))
 
 
 def _check(result, what):
@@ -67,7 +69,7 @@ def leave_unified_out():
 
 def wait_for(condition, timeout_s, what):
     """The first true value of condition(); fails naming `what`."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + timeout_s * SLOW
     while True:
         value = condition()
         if value:
