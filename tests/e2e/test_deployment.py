@@ -2,6 +2,7 @@
 """Containers that files of the gateway describe: what is made, replaced, changed and left alone at
 the starts of davitd."""
 import json
+import time
 
 import pytest
 
@@ -229,3 +230,39 @@ def test_file_in_place_of_the_directory_is_an_error(deployment):
     daemon = deployment.gateway.start_daemon()
     assert daemon.wait(20) == 1
     assert "deployment.ctr_dir" in daemon.text() and "no directory" in daemon.text()
+
+
+@pytest.mark.deadline(180)
+def test_ends_of_the_daemon_at_any_moment_leave_one_container_that_is_as_described(
+        deployment, peer, sleeper, registry, broker):
+    """Each start has something to replace, and is killed a little later than the one before."""
+    other = registry.push(images.busybox(STAY), "test/other")
+    deployment.write("one.json", sleeper)
+    deployment.start()
+    deployment.wait_running("one")
+    gateway = deployment.gateway
+    for step in range(12):
+        image = (other, sleeper)[step % 2]
+        deployment.write("one.json", image)
+        gateway.daemon.kill()
+        daemon = gateway.start_daemon()
+        # A moment that moves through the replacement; that of the last line is its beginning.
+        wait_for(lambda: "is up as" in daemon.text() or not daemon.is_running, 20, "a bridge is up")
+        end = time.monotonic() + step * 0.03
+        wait_for(lambda: time.monotonic() >= end or " failed" in daemon.text(), 5, "the moment")
+    gateway.daemon.kill()
+    ready = broker.subscriptions(f"command//{peer.thing}/req/#")
+    gateway.start_daemon()
+    gateway.wait_ready(broker, ready + 1)
+    wait_for(lambda: " failed" in deployment.said(), 60, "the deployment is over")
+    assert "1 files, 0 failed" in deployment.said()
+    code, said = gateway.command("ps", "--json")
+    assert code == 0, said
+    containers = json.loads(said)
+    containers = containers if isinstance(containers, list) else containers["containers"]
+    assert len(containers) == 1, said
+    found = wait_for(lambda: (shown := deployment.shown("one")) and
+                     shown[1]["state"]["status"] == "RUNNING" and
+                     shown[1]["imageRef"] == image and shown, 40, "the twin shows the last image")
+    peer.wait(lambda: [f for f in peer.twin if f.startswith("Container:")] ==
+              [f"Container:{found[0]}"], 40, "nothing else is in the twin")
