@@ -186,7 +186,9 @@ static int fill_bridges(struct daemon *d, struct dv_error *err)
 
 static int prepare(struct daemon *d, struct dv_error *err)
 {
-    int r = daemon_take_place(d->config, &d->lock, err);
+    int r = daemon_check_settings(d->config, err);
+    if (r == 0)
+        r = daemon_take_place(d->config, &d->lock, err);
     daemon_settings(d->config, &d->settings);
     if (r == 0)
         r = daemon_check_boot(d->config, &d->settings.same_boot, err);

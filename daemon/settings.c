@@ -3,7 +3,21 @@
 
 #include "base/log.h"
 
+#include <strings.h>
+
 #define NS_PER_MS 1000000
+
+int daemon_check_settings(const struct dv_config *c, struct dv_error *err)
+{
+    if (c->image_verifier_type[0] && strcasecmp(c->image_verifier_type, "none") != 0)
+        return dv_error_set(
+            err, DV_ERR_UNSUPPORTED,
+            "containers.image_verifier_type '%s': davit cannot verify signatures of "
+            "images, and does not run unverified what should be verified; set it to "
+            "none to do without",
+            c->image_verifier_type);
+    return 0;
+}
 
 void daemon_settings(const struct dv_config *c, struct dv_actor_settings *ret)
 {

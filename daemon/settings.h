@@ -10,6 +10,9 @@
 #define DAEMON_VERSION "0.1.0"
 
 void daemon_settings(const struct dv_config *config, struct dv_actor_settings *ret);
+/* UNSUPPORTED: images are to be verified, which must not be left undone silently. */
+__attribute__((warn_unused_result)) int daemon_check_settings(const struct dv_config *config,
+                                                              struct dv_error *err);
 void daemon_artifacts(const struct dv_config *config, struct dv_artifact_settings *ret);
 void daemon_hono_config(const struct dv_config *config, struct dv_hono_config *ret);
 void daemon_network_options(const struct dv_config *config, struct dv_network_options *ret);
