@@ -29,6 +29,7 @@ void software_clear_module(struct software *s)
     s->part_count = 0;
     s->at = 0;
     s->is_again = false;
+    s->is_begun = false;
     free(s->job);
     s->job = NULL;
     for (size_t i = 0; i < s->target_count; i++)

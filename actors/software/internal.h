@@ -90,6 +90,7 @@ struct software {
 
     /* remove.c */
     char **results; /* of each dependency: NULL not yet, "" removed, else why not */
+    bool is_begun;  /* its containers were being removed when davitd ended */
     char *targets[SOFTWARE_TARGETS_MAX];
     size_t target_count;
 };

@@ -100,6 +100,8 @@ static void end_item(struct software *s, const char *result)
     for (size_t i = 0; i < s->target_count; i++)
         free(s->targets[i]);
     s->target_count = 0;
+    s->stage = DV_STAGE_NONE;
+    s->is_begun = false;
     s->results[s->index] = strdup(result);
     if (!result[0])
         software_report_list(s, DV_SOFTWARE_REMOVED, &item, 1, NULL);
@@ -128,6 +130,18 @@ static void remove_target(struct software *s)
         software_command(s, s->targets[s->at], "remove", "true", on_removed);
     else
         end_item(s, "");
+}
+
+static void on_begun(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    if (dv_cell_is_ending(cell))
+        return;
+    struct software *s = dv_cell_state(cell);
+    if (outcome->error)
+        end_item(s, outcome->error->text);
+    else
+        remove_target(s);
 }
 
 static bool has_failed(const struct software *s)
@@ -171,10 +185,13 @@ void software_remove(struct software *s)
     software_report_list(s, DV_SOFTWARE_REMOVING, &item, 1, NULL);
     s->at = 0;
     s->target_count = known_resolve(s->known, item, s->targets, SOFTWARE_TARGETS_MAX, &err);
-    if (s->target_count)
-        remove_target(s);
-    else if (s->attempts) /* a restart came in between: it was removed before */
+    if (s->target_count) {
+        /* After a restart one that is gone is then known to be removed, and not unknown. */
+        s->stage = DV_STAGE_MAKING;
+        software_keep(s, on_begun);
+    } else if (s->is_begun) {
         end_item(s, "");
-    else
+    } else {
         end_item(s, err.text);
+    }
 }

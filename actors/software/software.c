@@ -93,7 +93,11 @@ static void resume(struct software *s)
     }
     dv_log(DV_LOG_INFO, "software: operation '%s' goes on",
            s->current->body->correlation_id ? s->current->body->correlation_id : "");
-    if (s->stage == DV_STAGE_SETTLING) {
+    if (s->current->body->is_remove) {
+        s->is_begun = s->stage == DV_STAGE_MAKING;
+        s->stage = DV_STAGE_NONE;
+        software_remove(s);
+    } else if (s->stage == DV_STAGE_SETTLING) {
         software_settle(s);
     } else if (s->stage == DV_STAGE_MAKING) {
         s->is_again = s->attempts < SOFTWARE_ATTEMPTS_MAX;

@@ -215,6 +215,9 @@ def test_operations_that_are_none_are_refused(gateway, peer):
     refused("install", {"softwareModules": [{"softwareModule": {"name": "m", "version": "1"}}]})
     refused("install", {"softwareModules": [{"artifacts": [{}]}]})
     refused("remove", {"software": []})
+    twice = dict.fromkeys(("MD5", "md5"), "0" * 32)
+    refused("install", {"softwareModules": [module("m", {
+        "download": {"HTTP": {"url": "http://h/x"}}, "checksums": twice})]})
     after = peer.mark()
     assert "10000 are given, at most 256" in refused(
         "install", {"correlationId": "many", "softwareModules": [{}] * 10000})
