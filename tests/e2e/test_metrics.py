@@ -118,6 +118,20 @@ def test_a_request_outlives_the_daemon(world, gateway, peer, broker, sleeper):
         assert snapshot(wait_data(peer, after=mark, timeout_s=30)) == {of(container): {"pids": 2}}
 
 
+def test_data_comes_again_after_the_broker_was_away(gateway, peer, broker, sleeper):
+    container = peer.create(sleeper)
+    assert request(peer, 1).status == 204
+    wait_data(peer)
+    broker.stop()
+    time.sleep(2.5)
+    mark = peer.mark()
+    broker.start()
+    message = wait_data(peer, after=mark, timeout_s=30)
+    assert list(snapshot(message)) == [of(container)]
+    # Nothing of the time between is sent late.
+    assert message.body["value"]["timestamp"] > time.time() * 1000 - 3000
+
+
 def test_filters_choose_originators_and_measurements(gateway, peer, sleeper):
     first = peer.create(sleeper, name="first")
     second = peer.create(sleeper, name="second")

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import signal
+import time
 
 import pytest
 
@@ -51,13 +52,30 @@ class Replay:
 
     def do(self, step):
         operation, target = step["do"].split()
-        self._send(f"Container:{self.ids[int(target[1:]) - 1]}", operation, step.get("value"),
-                   step)
+        if target == "M":
+            self._send("Metrics", operation, self._with_ids(step.get("value")), step)
+        else:
+            self._send(f"Container:{self.ids[int(target[1:]) - 1]}", operation, step.get("value"),
+                       step)
+
+    def _with_ids(self, value):
+        text = json.dumps(value)
+        for number, container in enumerate(self.ids, 1):
+            text = text.replace(f"<C{number}>", container)
+        return json.loads(text)
 
     def wait(self, step):
         if "state" in step["wait"]:
             target, state = step["wait"]["state"].split()
             self.peer.wait_state(self.ids[int(target[1:]) - 1], state)
+        elif "on" in step["wait"]:
+            self.peer.wait(lambda: len(metrics((m.topic, m.body) for m in self.peer.messages)) >=
+                           step["wait"]["count"], step["within"], "messages of metrics")
+        else:
+            self.sleep({"sleep": step["wait"]["quiet"]})
+
+    def sleep(self, step):
+        time.sleep(step["sleep"])
 
     def host(self, step):
         number = int(re.fullmatch(r"kill -9 \$PID_C(\d+)", step["host"])[1])
@@ -65,7 +83,7 @@ class Replay:
         os.kill(running["pid"], signal.SIGKILL)
 
     def step(self, step):
-        for kind in ("create", "do", "wait", "host"):
+        for kind in ("create", "do", "wait", "sleep", "host"):
             if kind in step:
                 return getattr(self, kind)(step)
         raise AssertionError(f"step {step!r}")
@@ -84,6 +102,20 @@ class Replay:
                         for key in node}
             return [walk(item) for item in node] if isinstance(node, list) else node
         return topic, walk(payload)
+
+
+def metrics(messages):
+    """What each data message is of: {originator: ids of the measurements}."""
+    return [{row["originator"]: [item["id"] for item in row["measurements"]]
+             for row in payload["value"]["snapshot"]}
+            for topic, payload in messages if topic.startswith("e/") and
+            payload["path"] == "/features/Metrics/outbox/messages/data"]
+
+
+def without_io(data):
+    """Whether block devices are counted is the kernel's."""
+    return [{who: [name for name in ids if not name.startswith("io.")]
+             for who, ids in message.items()} for message in data]
 
 
 def comparable(messages):
@@ -123,7 +155,8 @@ def test_replay(gateway, peer, registry, recording):
     replay = Replay(peer, image)
     for step in script["steps"]:
         replay.step(step)
-    expected = comparable([(row["topic"], row["payload"]) for row in script["received"]])
+    recorded = [(row["topic"], row["payload"]) for row in script["received"]]
+    expected = comparable(recorded)
 
     def got():
         messages = [replay.normal(message.topic, message.body) for message in peer.since(mark)]
@@ -139,3 +172,7 @@ def test_replay(gateway, peer, registry, recording):
     assert_same(twins, expected[0])
     assert_same({"answers": [" ".join(answer) for answer in answers]},
                 {"answers": [" ".join(answer) for answer in expected[1]]})
+    data = metrics(replay.normal(message.topic, message.body) for message in peer.since(mark))
+    wanted = metrics(recorded)
+    assert without_io(data[:len(wanted)]) == without_io(wanted)
+    assert abs(len(data) - len(wanted)) <= 1  # a period may begin before or behind the stop
