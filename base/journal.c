@@ -48,6 +48,21 @@ start_file(const struct dv_journal_files *files, int fd, uint64_t first, struct 
     return r < 0 ? dv_error_sys(err, DV_ERR_IO, -r, "begin a journal file") : 0;
 }
 
+/* Zeros, or the beginning of the magic and then zeros: it was cut before its first sync. */
+static bool is_torn_header(const struct dv_journal_file_header *header)
+{
+    const char *bytes = (const char *)header;
+    size_t known = 0;
+    while (known < sizeof(header->magic) && bytes[known] == DV_JOURNAL_MAGIC[known])
+        known++;
+    if (known == sizeof(header->magic))
+        return false;
+    for (size_t i = known; i < sizeof(*header); i++)
+        if (bytes[i])
+            return false;
+    return true;
+}
+
 static int load(struct dv_journal *journal, dv_journal_fn *fn, void *ctx, struct dv_error *err)
 {
     const struct dv_journal_files *files = journal->files;
@@ -55,8 +70,7 @@ static int load(struct dv_journal *journal, dv_journal_fn *fn, void *ctx, struct
     int r = files->read(files->ctx, journal->fd, 0, &header, sizeof(header));
     if (r < 0)
         return dv_journal_read_failed(r, err);
-    static const char nothing[sizeof(header)];
-    if ((size_t)r < sizeof(header) || memcmp(&header, nothing, sizeof(header)) == 0) {
+    if ((size_t)r < sizeof(header) || is_torn_header(&header)) {
         /* New, or cut before its first sync: nothing was ever promised from it. */
         journal->end = sizeof(header);
         journal->allocated = ALLOCATE_BYTES;

@@ -23,7 +23,7 @@ struct intent {
     struct dv_store_intent view;
     char *id;
     char *work;
-    uint64_t entry; /* of the journal */
+    uint64_t entry; /* of the journal; 0: it has none */
 };
 
 /* A command that is taken and not answered. */
@@ -391,6 +391,25 @@ static int take_end(struct dv_store_memory *memory,
     return 0;
 }
 
+/* A power cut may keep a record and lose the intent that was written before it. */
+static int recover_intent(struct dv_store_memory *memory,
+                          const struct dv_store_record *commit,
+                          struct dv_error *err)
+{
+    if (!commit->create_sequence)
+        return 0;
+    for (size_t i = 0; i < memory->intent_count; i++)
+        if (is_create(&memory->intents[i]) &&
+            memory->intents[i].view.command_sequence == commit->create_sequence)
+            return 0;
+    struct dv_store_intent intent = {
+        .id = commit->record->id,
+        .work = (char *)"create",
+        .command_sequence = commit->create_sequence,
+    };
+    return add_intent(memory, &intent, 0, err);
+}
+
 static int apply_decoded(struct dv_store_memory *memory,
                          const struct dv_journal_entry *entry,
                          const void *body,
@@ -400,7 +419,11 @@ static int apply_decoded(struct dv_store_memory *memory,
     if (r < 0)
         return r;
     if (entry->kind == DV_KIND_store_record) {
-        const struct dv_container_record *record = ((const struct dv_store_record *)body)->record;
+        const struct dv_store_record *commit = body;
+        const struct dv_container_record *record = commit->record;
+        r = recover_intent(memory, commit, err);
+        if (r < 0)
+            return r;
         /* A remove makes it DEAD first; any other state afterwards means that it was given up. */
         if (record->state->status != DV_STATUS_DEAD)
             drop_intents(memory, record->id, true);
@@ -520,6 +543,23 @@ struct dv_bytes dv_store_memory_value(const struct dv_store_memory *memory, cons
 char **dv_store_memory_gone(struct dv_store_memory *memory, size_t *ret_count)
 {
     return dv_gone_all(memory->gone, ret_count);
+}
+
+const struct dv_store_intent *dv_store_memory_unwritten(const struct dv_store_memory *memory)
+{
+    for (size_t i = 0; i < memory->intent_count; i++)
+        if (!memory->intents[i].entry)
+            return &memory->intents[i].view;
+    return NULL;
+}
+
+void dv_store_memory_wrote(struct dv_store_memory *memory,
+                           const struct dv_store_intent *intent,
+                           uint64_t sequence)
+{
+    for (size_t i = 0; i < memory->intent_count; i++)
+        if (&memory->intents[i].view == intent)
+            memory->intents[i].entry = sequence;
 }
 
 bool dv_store_memory_keeps(const struct dv_store_memory *memory,

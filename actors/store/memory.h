@@ -48,6 +48,13 @@ const struct dv_stored *dv_store_memory_at(const struct dv_store_memory *memory,
 void dv_store_memory_checkpointed(struct dv_store_memory *memory, const char *id);
 size_t dv_store_memory_dirty(const struct dv_store_memory *memory);
 
+/* The intent of a create whose own entry is damaged, while the record that was written behind it is
+ * good: it must be written again. NULL: none. */
+const struct dv_store_intent *dv_store_memory_unwritten(const struct dv_store_memory *memory);
+/* It is written, as entry `sequence`. */
+void dv_store_memory_wrote(struct dv_store_memory *memory,
+                           const struct dv_store_intent *intent,
+                           uint64_t sequence);
 /* Whether the journal must keep an entry over a rotation. */
 bool dv_store_memory_keeps(const struct dv_store_memory *memory,
                            const struct dv_journal_entry *entry);

@@ -564,6 +564,27 @@ static int replay(void *ctx, const struct dv_journal_entry *entry, struct dv_err
     return 0;
 }
 
+/* An intent that a power cut has lost is known from the record behind it; the record's entry does
+ * not stay. */
+static int write_lost_intents(struct state *s, struct dv_error *err)
+{
+    const struct dv_store_intent *intent;
+    int r = 0;
+    while (r == 0 && (intent = dv_store_memory_unwritten(s->memory)) != NULL) {
+        DV_AUTO_IN_PLACE(dv_buf) buf = DV_BUF_INIT(DV_MESSAGE_BYTES_MAX);
+        uint64_t sequence;
+        r = dv_encode(&dv_schema_store_intent, intent, &buf, err);
+        if (r == 0)
+            r = dv_journal_append(s->journal, DV_KIND_store_intent, buf.data, buf.len, &sequence,
+                                  err);
+        if (r == 0) {
+            dv_store_memory_wrote(s->memory, intent, sequence);
+            s->applied = sequence; /* nobody else writes before the store has started */
+        }
+    }
+    return r;
+}
+
 static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *err)
 {
     (void)start;
@@ -580,9 +601,12 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
                (unsigned long long)damaged);
     s->files =
         s->env->record_files ? *s->env->record_files : dv_record_files_real(s->env->home_dir);
+    struct dv_error lost = DV_ERROR_INIT;
     int r = s->files.each(s->files.ctx, load_record, s, err);
     if (r == 0)
         r = dv_journal_each(s->journal, 0, replay, s, err);
+    if (r == 0 && write_lost_intents(s, &lost) < 0)
+        dv_log(DV_LOG_ERROR, "store: the intent of a create is lost: %s", lost.text);
     if (r == 0 && dv_store_memory_dirty(s->memory))
         arm_checkpoint(s, s->env->settings->checkpoint_ms);
     if (r == 0)

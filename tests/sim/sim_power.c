@@ -6,8 +6,8 @@
  * Afterwards every state must load, every acknowledged command have its effect, once.
  *
  *   sim_power [--seeds N] [--from SEED] [--points N]   N points of each seed, drawn (default 20)
- *   sim_power --full                                   every point of 20 seeds
- *   --reorder    the disk takes what is not synced in any order
+ *   sim_power --full                                   every point of 20 seeds; DAVIT_SIM_FULL
+ *   --in-order   the disk takes what is not synced in the order of the writes
  *   sim_power --seed SEED --point N [--trace]          one of them
  */
 #include "base/log.h"
@@ -16,6 +16,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FULL_SEEDS 20
@@ -26,7 +27,7 @@ struct options {
     uint64_t points;
     uint64_t point; /* 0: not only one */
     bool is_full;
-    bool is_reordered;
+    bool is_in_order;
     bool is_traced;
 };
 
@@ -58,13 +59,17 @@ static bool number(const char *text, uint64_t *ret)
 static bool parse(int argc, char **argv, struct options *o)
 {
     *o = (struct options){.first = 1, .count = 10, .points = 20};
+    if (getenv("DAVIT_SIM_FULL")) {
+        o->is_full = true;
+        o->count = FULL_SEEDS;
+    }
     for (int i = 1; i < argc; i++) {
         bool is_good = true;
         if (strcmp(argv[i], "--full") == 0) {
             o->is_full = true;
             o->count = FULL_SEEDS;
-        } else if (strcmp(argv[i], "--reorder") == 0) {
-            o->is_reordered = true;
+        } else if (strcmp(argv[i], "--in-order") == 0) {
+            o->is_in_order = true;
         } else if (strcmp(argv[i], "--trace") == 0) {
             o->is_traced = true;
         } else if (strcmp(argv[i], "--seed") == 0) {
@@ -117,7 +122,7 @@ static bool cut(uint64_t seed, uint64_t point, bool is_reordered)
 static uint64_t run_seed(uint64_t seed, const struct options *o, uint64_t *failures)
 {
     if (o->point) {
-        *failures += !cut(seed, o->point, o->is_reordered);
+        *failures += !cut(seed, o->point, !o->is_in_order);
         return 1;
     }
     uint64_t changes = count_changes(seed);
@@ -125,7 +130,7 @@ static uint64_t run_seed(uint64_t seed, const struct options *o, uint64_t *failu
     uint64_t stride = points ? changes / points : 1;
     for (uint64_t i = 0; i < points; i++)
         *failures +=
-            !cut(seed, 1 + i * stride + (o->is_full ? 0 : seed * 7 % stride), o->is_reordered);
+            !cut(seed, 1 + i * stride + (o->is_full ? 0 : seed * 7 % stride), !o->is_in_order);
     return points;
 }
 
@@ -134,7 +139,7 @@ int main(int argc, char **argv)
     struct options o;
     if (!parse(argc, argv, &o)) {
         fprintf(stderr,
-                "usage: sim_power [--seeds N] [--from SEED] [--points N] [--full] [--reorder]\n"
+                "usage: sim_power [--seeds N] [--from SEED] [--points N] [--full] [--in-order]\n"
                 "       sim_power --seed SEED --point N [--trace]\n");
         return 2;
     }

@@ -315,3 +315,34 @@ Test(journal, threads_append_to_a_real_file_without_losing_any)
     dv_journal_close(journal);
     unlink(path);
 }
+
+Test(journal, one_cut_before_its_first_sync_begins_anew)
+{
+    static const char magic[] = "davit-j1";
+    for (size_t len = 0; len < sizeof(magic); len++) {
+        struct seen seen;
+        struct dv_journal *journal = reopen(NULL, &seen);
+        dv_journal_close(journal);
+        struct memory_file *file = journal_memory_find(&disk, PATH);
+        memset(file->bytes, 0, file->size);
+        memcpy(file->bytes, magic, len);
+        journal = reopen(NULL, &seen);
+        uint64_t sequence;
+        cr_assert_eq(dv_journal_append(journal, 1, "a", 1, &sequence, &err), 0, "%s", err.text);
+        journal = reopen(journal, &seen);
+        cr_assert_str_eq(seen.text, "1:a ", "%zu bytes of the header", len);
+        dv_journal_close(journal);
+        teardown();
+        setup();
+    }
+}
+
+Test(journal, a_file_of_something_else_is_refused)
+{
+    struct seen seen;
+    struct dv_journal *journal = reopen(NULL, &seen);
+    dv_journal_close(journal);
+    journal_memory_find(&disk, PATH)->bytes[3] = 'x';
+    cr_assert_eq(dv_journal_open(PATH, &disk.files, collect, &seen, &journal, &err),
+                 -DV_ERR_CORRUPT);
+}

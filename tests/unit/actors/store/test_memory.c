@@ -260,3 +260,35 @@ Test(memory, more_values_than_the_limit_are_refused)
     struct dv_journal_entry entry = entry_of(&dv_schema_store_value, &body, &buf);
     cr_assert_eq(dv_store_memory_apply(memory, &entry, &err), -DV_ERR_LIMIT);
 }
+
+Test(memory, a_record_recovers_the_intent_that_was_lost_before_it)
+{
+    uint64_t create = command();
+    struct dv_container_record body = record_of("1");
+    struct dv_store_record commit = {.record = &body, .create_sequence = (int64_t)create};
+    (void)apply(&dv_schema_store_record, &commit);
+    const struct dv_store_intent *intent = dv_store_memory_unwritten(memory);
+    cr_assert_not_null(intent);
+    cr_assert_str_eq(intent->id, "1");
+    cr_assert_str_eq(intent->work, "create");
+    cr_assert_eq(intent->command_sequence, (int64_t)create);
+    dv_store_memory_wrote(memory, intent, 77);
+    cr_assert_null(dv_store_memory_unwritten(memory));
+    struct dv_journal_entry entry = {77, DV_KIND_store_intent, NULL, 0};
+    cr_assert(dv_store_memory_keeps(memory, &entry));
+    (void)apply(&dv_schema_store_record, &commit);
+    cr_assert_null(dv_store_memory_intent(memory, 1), "once");
+}
+
+Test(memory, a_record_with_its_intent_needs_no_other)
+{
+    uint64_t create = command();
+    struct dv_container_record body = record_of("1");
+    struct dv_store_intent intent = {
+        .id = (char *)"1", .work = (char *)"create", .command_sequence = (int64_t)create};
+    struct dv_store_record commit = {.record = &body, .create_sequence = (int64_t)create};
+    (void)apply(&dv_schema_store_intent, &intent);
+    (void)apply(&dv_schema_store_record, &commit);
+    cr_assert_null(dv_store_memory_unwritten(memory));
+    cr_assert_null(dv_store_memory_intent(memory, 1));
+}
