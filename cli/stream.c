@@ -389,6 +389,8 @@ int cli_stream_run(struct cli *cli, struct cli_stream *stream)
 {
     int signals = open_signals();
     int code = GOES_ON;
+    /* Who reads the output may go; the terminal must be given back then, too. */
+    (void)signal(SIGPIPE, SIG_IGN);
     while (code == GOES_ON)
         code = serve(cli, stream, signals);
     cli_stream_close(stream);

@@ -93,6 +93,13 @@ struct mon_exec {
     uint64_t sequence; /* of its launch */
 };
 
+/* The container's side of its terminal, held open. */
+struct mon_tty {
+    struct mon_tty *next;
+    pid_t pid; /* of its init process */
+    int fd;
+};
+
 struct mon_adopted {
     enum mon_source source;
     pid_t pid;
@@ -114,6 +121,7 @@ struct monitor {
     struct mon_stray strays[MON_STRAYS_MAX];
     unsigned stray_count;
     struct mon_exec *execs;
+    struct mon_tty *ttys;
     struct mon_containers *containers;
     struct mon_records *records;
     struct dv_log_thread *log;
@@ -151,6 +159,8 @@ void mon_console_has(struct monitor *m,
                      struct mon_container *container,
                      int terminal,
                      const struct dv_monitor_log *log);
+/* Its container has ended. */
+void mon_console_ended(struct monitor *m, const struct mon_container *container);
 /* Those that the service manager kept. */
 void mon_console_restore(struct monitor *m);
 /* davitd gives one back. */

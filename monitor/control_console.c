@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -132,6 +133,42 @@ void mon_console_close(struct monitor *m, struct mon_launch *launch)
     dv_close(&launch->console.terminal);
 }
 
+/* -- the other side ------------------------------------------------------------------------- */
+
+/* A program may close all of its terminal and open it again later. Without anybody there reading
+ * would fail meanwhile, as it does after the end; so somebody always is, until the container has
+ * ended. Where the kernel cannot open it, such a program is read no more. */
+static void hold_other_side(struct monitor *m, pid_t pid, int terminal)
+{
+    struct mon_tty *tty = calloc(1, sizeof(*tty));
+    if (!tty)
+        return;
+    tty->fd = ioctl(terminal, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (tty->fd < 0) {
+        free(tty);
+        return;
+    }
+    tty->pid = pid;
+    tty->next = m->ttys;
+    m->ttys = tty;
+}
+
+void mon_console_ended(struct monitor *m, const struct mon_container *container)
+{
+    struct mon_tty **at = &m->ttys;
+    if (container->console < 0)
+        return;
+    mon_fdstore_remove(container->id, container->pid);
+    while (*at && (*at)->pid != container->pid)
+        at = &(*at)->next;
+    struct mon_tty *tty = *at;
+    if (!tty)
+        return;
+    *at = tty->next;
+    dv_close(&tty->fd);
+    free(tty);
+}
+
 /* -- to and from davitd --------------------------------------------------------------------- */
 
 static bool tell(struct mon_client *client, const struct mon_container *container)
@@ -165,6 +202,7 @@ void mon_console_has(struct monitor *m,
 {
     struct dv_error err = DV_ERROR_INIT;
     container->console = terminal;
+    hold_other_side(m, container->pid, terminal);
     int copy = fcntl(terminal, F_DUPFD_CLOEXEC, 0);
     dv_log_thread_begin(m->log);
     if (copy < 0)

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "base/spawn.h"
 #include "monitor/control.h"
-#include "monitor/fdstore.h"
 #include "monitor/oom.h"
 #include "monitor/protocol.h"
 
@@ -64,8 +63,7 @@ void mon_exit_of_container(
         mon_records_add(m->records, &exit);
     DV_FAULT(MONITOR_RECORDED);
     dv_log_thread_ended(m->log, container->id, is_known, (int)exit.exit_code);
-    if (container->console >= 0)
-        mon_fdstore_remove(container->id, container->pid);
+    mon_console_ended(m, container);
     mon_containers_forget(m->containers, container);
     mon_tell_exits(m);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define CONNECTIONS 4
 
@@ -101,6 +102,18 @@ Test(stream, output_goes_where_it_belongs_and_the_code_is_the_programs)
     fflush(stdout);
     cr_assert_stdout_eq_str("out");
     cr_assert_stderr_eq_str("bad");
+}
+
+Test(stream, output_that_nobody_reads_ends_it_in_an_orderly_way)
+{
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    close(ends[0]);
+    cr_assert_eq(dup2(ends[1], STDOUT_FILENO), STDOUT_FILENO);
+    int fd = connection();
+    say_attached(fd);
+    say_output(fd, "out", false);
+    cr_expect_eq(run(NULL), CLI_FAILED);
 }
 
 Test(stream, a_connection_that_breaks_is_made_again)

@@ -307,6 +307,20 @@ Test(streams, a_terminal_is_typed_into_resized_and_ends_with_the_code)
     expect_ended(fd, 7);
 }
 
+Test(streams, a_program_may_leave_its_terminal_and_come_back)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
+    (void)run("t",
+              "read x; t=$(tty); exec </dev/null >/dev/null 2>&1; /bin/sleep 0.3; exec >$t; "
+              "echo back; exit 4",
+              true);
+    dv_autoclose int fd = attach("t", false);
+    (void)attached(fd, arena);
+    type(fd, "go\n");
+    expect_output(fd, "back");
+    expect_ended(fd, 4);
+}
+
 Test(streams, fifos_are_typed_into_and_read_by_several)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
