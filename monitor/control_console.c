@@ -10,6 +10,7 @@
 #include "monitor/fdstore.h"
 #include "monitor/protocol.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -247,7 +248,19 @@ static void restore(void *ctx, const struct dv_monitor_console *what, int termin
     mon_console_take(ctx, what, terminal);
 }
 
+/* Sockets of launches that an earlier monitor did not see the end of. */
+static void remove_sockets(const struct monitor *m)
+{
+    dv_autoclosedir DIR *dir = opendir(m->run_dir);
+    const struct dirent *entry;
+    while (dir && (entry = readdir(dir)) != NULL)
+        if (entry->d_type == DT_SOCK &&
+            (strncmp(entry->d_name, "tty.", 4) == 0 || strncmp(entry->d_name, "ttx.", 4) == 0))
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+}
+
 void mon_console_restore(struct monitor *m)
 {
+    remove_sockets(m);
     mon_fdstore_take(restore, m);
 }

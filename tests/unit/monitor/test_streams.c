@@ -455,6 +455,20 @@ static void expect_failure(int fd, const char *text)
     cr_expect_eq(next_frame(fd, arena, &body), 0, "the connection is closed");
 }
 
+Test(streams, sockets_for_terminals_are_not_left_behind)
+{
+    char path[128];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(path, sizeof(path), "%s/tty.0000abcd", run_dir);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    dv_autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    kill_monitor();
+    start_monitor();
+    dv_autoclose int stream = attach("later", true); /* it serves: the start is over */
+    cr_expect_neq(access(path, F_OK), 0);
+}
+
 Test(streams, what_does_not_run_has_no_streams)
 {
     dv_autoclose int fd = attach("nobody", false);
