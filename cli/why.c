@@ -243,6 +243,19 @@ static void under_way(const struct dv_container_why *why, struct dv_buf *out)
         cli_line(out, "            %lld more operations wait", (long long)why->waiting);
 }
 
+static void network(const struct dv_container_why *why, struct dv_buf *out)
+{
+    if (!why->network)
+        return;
+    cli_line(out, "  network   %s on %s", why->network->address, why->network->bridge);
+    for (size_t i = 0; i < why->network->ports.count; i++) {
+        const struct dv_port_mapping *port = &why->network->ports.items[i];
+        cli_line(out, "            port %lld/%s of %s leads to its port %lld",
+                 (long long)port->chosen_port, port->proto, port->host_ip,
+                 (long long)port->container_port);
+    }
+}
+
 void cli_print_why(const struct dv_container_why *why, int64_t now_ns, struct dv_buf *out)
 {
     headline(why, now_ns, out);
@@ -252,6 +265,7 @@ void cli_print_why(const struct dv_container_why *why, int64_t now_ns, struct dv
     next(why, out);
     ends(why, now_ns, out);
     pattern(why, out);
+    network(why, out);
     for (size_t i = 0; i < why->warnings.count; i++)
         cli_line(out, "  warning   %s", why->warnings.items[i]);
     if (why->has_log && why->ends.count && !why->ends.items[0].is_failed_start)

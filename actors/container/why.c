@@ -107,6 +107,7 @@ int container_on_why_query(struct dv_cell *cell,
         .ends = {c->ends.last, c->ends.count},
         .has_log = record->spec->log->type != DV_LOG_TYPE_NONE,
         .warnings = record->warnings,
+        .network = record->network,
     };
     char step[STEP_MAX + 1] = "";
     bool is_creating = c->current && c->current->run == container_create && c->progress[0];

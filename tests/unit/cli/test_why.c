@@ -162,3 +162,19 @@ Test(why, what_is_not_known_is_said_so)
     expect_part(&why, "last end  did not start");
     cr_expect_not(strchr(out.data, '\x1b'), "nothing drives the terminal");
 }
+
+Test(why, a_connected_container_says_where_it_is_reached)
+{
+    struct dv_port_mapping port = {.proto = (char *)"tcp",
+                                   .host_ip = (char *)"0.0.0.0",
+                                   .chosen_port = 8081,
+                                   .container_port = 80};
+    struct dv_network_settings settings = {
+        .address = (char *)"172.17.0.2", .bridge = (char *)"davit0", .ports = {&port, 1}};
+    struct dv_container_why why = collector(DV_STATUS_RUNNING);
+    why.network = &settings;
+    cli_print_why(&why, NOW, &out);
+    cr_assert_not_null(strstr(out.data,
+                              "\n  network   172.17.0.2 on davit0\n"
+                              "            port 8081/tcp of 0.0.0.0 leads to its port 80\n"));
+}
