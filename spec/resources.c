@@ -66,6 +66,20 @@ int dv_resources_check_machine(const struct dv_resources *resources,
     return 0;
 }
 
+int dv_resources_fit_machine(struct dv_resources *resources,
+                             const struct dv_limit_refusals *refusals,
+                             struct dv_error *err)
+{
+    struct dv_memory_limits limits;
+    int r = dv_resources_bytes(resources, &limits, err);
+    if (r < 0)
+        return r;
+    if (refusals && refusals->swap && limits.memory != DV_UNLIMITED &&
+        limits.memory <= INT64_MAX / 2 && limits.swap == 2 * limits.memory)
+        resources->memory_swap = NULL;
+    return dv_resources_check_machine(resources, refusals, err);
+}
+
 bool dv_resources_are_same(const struct dv_resources *a, const struct dv_resources *b)
 {
     struct dv_memory_limits first;

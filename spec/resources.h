@@ -38,5 +38,10 @@ dv_resources_check_machine(const struct dv_resources *resources,
                            const struct dv_limit_refusals *refusals,
                            struct dv_error *err);
 
+/* The same for a description that lies on disk, where a create that filled in its defaults may have
+ * left them: a limit of swap that is twice that of memory goes where swap is not counted. */
+__attribute__((warn_unused_result)) int dv_resources_fit_machine(
+    struct dv_resources *resources, const struct dv_limit_refusals *refusals, struct dv_error *err);
+
 /* Whether both ask for the same limits; NULL asks for none. Texts that cannot be read differ. */
 bool dv_resources_are_same(const struct dv_resources *a, const struct dv_resources *b);

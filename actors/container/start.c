@@ -7,6 +7,7 @@
 #include "actors/container/internal.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "spec/resources.h"
 #include "spec/rules.h"
 #include "spec/signals.h"
 
@@ -243,7 +244,8 @@ void container_start(struct container *c, struct task *task)
     c->is_boot_start = false;
     c->has_early_exit = false;
     /* A create has been asked this already; a record from elsewhere has not. */
-    if (dv_spec_check_support(c->record, &err) < 0)
+    if (dv_spec_check_support(c->record, &err) < 0 ||
+        dv_resources_check_machine(c->record->spec->resources, c->settings->limits, &err) < 0)
         fail_start(c, &err);
     else if (!c->record->image_id)
         fetch_image(c, task);

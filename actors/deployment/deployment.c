@@ -8,6 +8,7 @@
 #include "spec/deploy.h"
 #include "spec/names.h"
 #include "spec/record.h"
+#include "spec/resources.h"
 #include "spec/rules.h"
 
 #include <stdio.h>
@@ -320,6 +321,9 @@ static int describe(struct dv_cell *cell, struct dv_deployment_item *item, struc
         dv_record_describe(file->bytes, file->len, id, file->name, item->arena, &item->wanted, err);
     if (r == 0)
         r = dv_spec_check_support(item->wanted, err);
+    const struct dv_actor_env *env = dv_cell_env(cell);
+    if (r == 0)
+        r = dv_resources_fit_machine(item->wanted->spec->resources, env->settings->limits, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < item->wanted->warnings.count; i++)

@@ -7,6 +7,7 @@
 #include "actors/software/internal.h"
 #include "base/log.h"
 #include "spec/names.h"
+#include "spec/resources.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,8 @@ static int describe(struct software *s,
     dv_id_make(high, dv_cell_random(s->cell), id);
     int r = dv_software_description((const char *)result->body.data, result->body.len, id, s->arena,
                                     &part->record, err);
+    if (r == 0)
+        r = dv_resources_fit_machine(part->record->spec->resources, s->env->settings->limits, err);
     if (r < 0)
         return r;
     part->is_unverified = result->is_unverified;

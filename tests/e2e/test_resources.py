@@ -100,6 +100,8 @@ def test_limits_that_make_no_sense_are_refused_by_name(gateway, peer, hello, res
 
 def test_limit_that_the_kernel_lacks_is_refused_and_a_default_is_left_out(
         gateway, broker, peer, hello):
+    older = peer.create(hello, start=False, config={
+        **POLICY_NO, "resources": {"memory": "64M", "memorySwap": "64M"}})
     # What the kernel lacks is found once a boot and remembered beside the choice of the runtime.
     choice = gateway.run / "runtime-choice"
     lines = choice.read_text().split("\n")
@@ -114,6 +116,9 @@ def test_limit_that_the_kernel_lacks_is_refused_and_a_default_is_left_out(
     assert (answer.status, answer.error) == (400, "messages:parameter.invalid")
     assert "config.resources.memorySwap: '64M' cannot be enforced here" in answer.text
     assert "swapaccount=1" in answer.text
+    answer = peer.ask(f"Container:{older}", "start")
+    assert answer.status == 400 and "cannot be enforced here" in answer.text
+    assert "swapaccount=1" in peer.wait_state(older, "STOPPED")["error"]
     container, group = run(peer, hello, {"memory": "64M"})
     assert peer.status(container)["config"]["resources"] == {"memory": "64M"}
     assert group.memory() == (64 * MIB, None, None)

@@ -89,6 +89,20 @@ Test(resources, limit_that_the_machine_refuses_is_named_with_the_reason)
     }
 }
 
+Test(resources, swap_limit_of_a_description_goes_if_it_is_the_default_of_a_create)
+{
+    static const struct dv_limit_refusals no_swap = {.swap = "swap is not counted"};
+    struct dv_resources doubled = {TEXT("200M"), NULL, TEXT("400M")};
+    struct dv_resources other = {TEXT("200M"), NULL, TEXT("300M")};
+    err = DV_ERROR_INIT;
+    cr_expect_eq(dv_resources_fit_machine(&doubled, NULL, &err), 0);
+    cr_expect_str_eq(doubled.memory_swap, "400M", "this machine holds it");
+    cr_expect_eq(dv_resources_fit_machine(&doubled, &no_swap, &err), 0, "%s", err.text);
+    cr_expect_null(doubled.memory_swap);
+    cr_expect_eq(dv_resources_fit_machine(&other, &no_swap, &err), -DV_ERR_UNSUPPORTED);
+    cr_expect_eq(dv_resources_fit_machine(NULL, &no_swap, NULL), 0);
+}
+
 Test(resources, same_limits_in_other_words_are_the_same)
 {
     struct dv_resources a = {TEXT("64M"), NULL, TEXT("-1")};
