@@ -115,9 +115,39 @@ static int simple(struct cli *cli, int argc, char **argv, const char *operation)
     return operate(cli, argc - 1, argv + 1, operation, NULL);
 }
 
+static int start_attached(struct cli *cli, const char *name, bool uses_input)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(ARENA_MAX);
+    struct dv_error err = DV_ERROR_INIT;
+    const struct dv_container_summary *container;
+    if (!arena)
+        return CLI_FAILED;
+    if (cli_find(cli, name, arena, &container, &err) < 0)
+        return cli_fail(&err);
+    return cli_start_attached(cli, container->id, uses_input);
+}
+
 int cli_start(struct cli *cli, int argc, char **argv)
 {
-    return simple(cli, argc, argv, "start");
+    static const struct option options[] = {{"attach", no_argument, NULL, 'a'},
+                                            {"a", no_argument, NULL, 'a'},
+                                            {"interactive", no_argument, NULL, 'i'},
+                                            {"i", no_argument, NULL, 'i'},
+                                            {NULL, 0, NULL, 0}};
+    bool attaches = false;
+    bool uses_input = false;
+    int option;
+    while ((option = getopt_long(argc, argv, "ai", options, NULL)) != -1) {
+        if (option != 'a' && option != 'i')
+            return cli_usage(argv[0]);
+        attaches = true;
+        uses_input |= option == 'i';
+    }
+    if (optind == argc || (attaches && optind + 1 != argc))
+        return cli_usage(argv[0]);
+    if (attaches)
+        return start_attached(cli, argv[optind], uses_input);
+    return operate(cli, argc - optind, argv + optind, "start", NULL);
 }
 
 int cli_pause(struct cli *cli, int argc, char **argv)

@@ -16,7 +16,7 @@ const struct cli_command cli_commands[] = {
     {"ps", cli_ps, "[-q]", "list containers"},
     {"run", cli_run, "[options] IMAGE [COMMAND ...]", "create a container and start it"},
     {"create", cli_create, "[options] IMAGE [COMMAND ...]", "create a container"},
-    {"start", cli_start, "NAME ...", "start containers"},
+    {"start", cli_start, "[-a] [-i] NAME ...", "start containers; -a, -i: connect to one"},
     {"stop", cli_stop, "[-t SECONDS] [-s SIGNAL] [-f] NAME ... | --all [-t SECONDS]",
      "stop containers"},
     {"pause", cli_pause, "NAME ...", "freeze containers"},

@@ -149,6 +149,19 @@ def test_detach_keys_leave_the_container_alone_and_attach_comes_back(terminal, g
     assert last.wait_end() == 5
 
 
+def test_start_with_a_terminal_runs_it_again(terminal, gateway, shells):
+    code, text = gateway.command("create", "-it", "--restart", "no", "--name", "box", shells, "sh",
+                                 "-c", "echo first; read x; exit $x")
+    assert code == 0, text
+    for exit_code in (4, 5):
+        session = terminal("start", "-ai", "box")
+        session.wait("first")
+        session.wait_raw()
+        session.type(f"{exit_code}\n")
+        assert session.wait_end() == exit_code
+        worlds.wait_for(lambda: "EXITED" in gateway.command("ps")[1], 10, "the end is seen")
+
+
 def test_ctrl_c_is_for_the_program_in_the_container(terminal, shells):
     session = terminal("run", "-it", "--restart", "no", shells, "sh", "-c",
                        "trap 'echo interrupted; exit 9' INT; echo ready; while :; do sleep 1; done")

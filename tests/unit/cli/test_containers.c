@@ -55,6 +55,16 @@ Test(containers, are_found_by_name_id_or_beginning)
     }
 }
 
+Test(containers, start_connects_to_one_when_it_is_told_to)
+{
+    cr_expect_eq(cli_fake_run(cli_start, WORDS("start", "-ai", "web")), CLI_DONE);
+    cr_expect_str_eq(cli_fake.attached, "3f0c-1 with input");
+    cr_expect_eq(cli_fake_run(cli_start, WORDS("start", "--a", "db")), CLI_DONE);
+    cr_expect_str_eq(cli_fake.attached, "3f0c-2");
+    cr_expect_eq(cli_fake.asked, 0U);
+    cr_expect_eq(cli_fake_run(cli_start, WORDS("start", "-a", "nobody")), CLI_FAILED);
+}
+
 Test(containers, each_command_is_an_operation_with_its_arguments)
 {
     static const struct {
@@ -114,6 +124,7 @@ Test(containers, wrong_usage_asks_nothing)
     } table[] = {
         {cli_start, {"start"}},
         {cli_start, {"start", "-x"}},
+        {cli_start, {"start", "-a", "web", "db"}},
         {cli_stop, {"stop"}},
         {cli_stop, {"stop", "-t", "x", "web"}},
         {cli_stop, {"stop", "-t", "-1", "web"}},
