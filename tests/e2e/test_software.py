@@ -2,10 +2,9 @@
 """Software updates as a hawkBit connector drives them: SoftwareUpdatable over the broker, artifacts
 from a real HTTPS server."""
 import json
-import os
-import signal
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -579,3 +578,26 @@ def test_a_remove_goes_on_over_a_restart(gateway, broker, peer, registry, server
                      and v["status"].startswith("FINISHED") and v, 20, "it is over")
     assert (last["correlationId"], last["status"]) == ("r", "FINISHED_SUCCESS")
     assert [s["name"] for s in last["software"]] == names
+
+
+@pytest.mark.deadline(90)
+def test_the_new_one_takes_over_the_port_of_the_old_one(gateway, peer, registry, server):
+    mapping = {"port_mappings": [{"proto": "tcp", "container_port": 80, "host_ip": "127.0.0.1",
+                                  "host_port": 8080}], "restart_policy": {"type": "no"}}
+    serving = [registry.push(images.busybox(
+        ["sh", "-c", f"mkdir -p /w && echo v{n} > /w/index.html && "
+                     "trap 'exit 0' TERM; httpd -f -p 80 -h /w & wait"]), f"test/serve{n}")
+        for n in (1, 2)]
+
+    def page():
+        try:
+            with urllib.request.urlopen("http://127.0.0.1:8080/index.html", timeout=2) as answer:
+                return answer.read().decode().strip()
+        except OSError:
+            return None
+    for n, image in enumerate(serving, 1):
+        found = install(peer, module("web", artifact(server, f"/{n}", {
+            "container_name": "web", "image": {"name": image}, "host_config": mapping})))
+        assert statuses(found) == STEPS, found[-1]
+        peer.wait(lambda: page() == f"v{n}", 10, f"version {n} answers on the port")
+    assert len(containers(peer)) == 1
