@@ -100,6 +100,7 @@ int artifact_new(struct dv_cell *cell,
     t->artifact = copy;
     t->cell = cell;
     t->deadline_ns = now_ns(t) + command->total_ms * NS_PER_MS;
+    t->told_ns = now_ns(t); /* what is quick is not told of */
     set_options(t);
     *ret = t;
     return 0;

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness import images
+from harness.artifacts import Artifacts, checksums
 
 RECORDINGS = sorted((pathlib.Path(__file__).resolve().parents[1] / "golden" / "wire")
                     .glob("*.json"))
@@ -19,9 +20,10 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 
 
 class Replay:
-    def __init__(self, peer, image):
+    def __init__(self, peer, image, placeholders):
         self.peer = peer
         self._image = image
+        self._placeholders = placeholders
         self.ids = []
         self._commands = 0
 
@@ -54,6 +56,8 @@ class Replay:
         operation, target = step["do"].split()
         if target == "M":
             self._send("Metrics", operation, self._with_ids(step.get("value")), step)
+        elif target == "SU":
+            self._send("SoftwareUpdatable", operation, self._with_ids(step.get("value")), step)
         else:
             self._send(f"Container:{self.ids[int(target[1:]) - 1]}", operation, step.get("value"),
                        step)
@@ -62,10 +66,29 @@ class Replay:
         text = json.dumps(value)
         for number, container in enumerate(self.ids, 1):
             text = text.replace(f"<C{number}>", container)
+        for name, value in self._placeholders.items():
+            text = text.replace(json.dumps(name), self._filled(value))
         return json.loads(text)
 
+    def _filled(self, value):
+        text = json.dumps(value)
+        for number, container in enumerate(self.ids, 1):
+            text = text.replace(f"<C{number}>", container)
+        return text
+
+    def learn_installed(self):
+        """Containers that an install made get the next numbers."""
+        made = {feature[len("Container:"):] for feature in self.peer.twin
+                if feature.startswith("Container:")}
+        self.ids += sorted(made - set(self.ids))
+
     def wait(self, step):
-        if "state" in step["wait"]:
+        if step["wait"].get("on") == "twin SU":
+            self.peer.wait(lambda: [value for _, _, path, value in self.peer.history
+                                    if path == "properties/status/lastOperation" and
+                                    value["status"].startswith("FINISHED")], step["within"],
+                           "the operation is over")
+        elif "state" in step["wait"]:
             target, state = step["wait"]["state"].split()
             self.peer.wait_state(self.ids[int(target[1:]) - 1], state)
         elif "on" in step["wait"]:
@@ -135,6 +158,34 @@ def comparable(messages):
     return twins, sorted(answers)
 
 
+def software(messages):
+    """What is told of operations, in order; the words of a failure may differ."""
+    told = []
+    for topic, payload in messages:
+        if not payload["path"].startswith("/features/SoftwareUpdatable/properties/status/last"):
+            continue
+        value = dict(payload["value"])
+        if "message" in value:
+            value["message"] = "<text>"
+        told.append((payload["path"], json.dumps(value).replace("127.0.0.1", "localhost")))
+    return told
+
+
+def placeholders_of(recording, world, image):
+    """What the recordings leave open, by their names."""
+    server = Artifacts(world)
+    body = server.put("/app.json", {"container_name": "app", "image": {"name": image}})
+    sums = {"success": checksums(body, "MD5"), "md5-wrong": {"MD5": "0" * 32}}
+    case = recording.stem.split(".")[1]
+    path = "/none" if case == "not-found" else "/app.json"
+    return {
+        "$R": [{"download": {"HTTP": {"url": server.url + path}}, "checksums": sums.get(case, {})}],
+        "$F": False,
+        "$S": [{"name": "nosuch", "version": ""}] if case == "unknown" else
+        [{"group": image.split(":")[0], "name": "<C1>", "version": image.split(":", 1)[1]}],
+    }
+
+
 def assert_same(got, expected):
     for key in sorted({*got, *expected}):
         shown = [f"got      {line}" for line in got.get(key, [])]
@@ -147,14 +198,15 @@ def is_answer_in_documented_dialect(topic):
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.stem)
-def test_replay(gateway, peer, registry, recording):
+def test_replay(world, gateway, peer, registry, recording):
     script = json.loads(recording.read_text())
     image = registry.push(images.busybox(
         ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done"]), "bb")
     mark = peer.mark()
-    replay = Replay(peer, image)
+    replay = Replay(peer, image, placeholders_of(recording, world, image))
     for step in script["steps"]:
         replay.step(step)
+    replay.learn_installed()
     recorded = [(row["topic"], row["payload"]) for row in script["received"]]
     expected = comparable(recorded)
 
@@ -172,6 +224,8 @@ def test_replay(gateway, peer, registry, recording):
     assert_same(twins, expected[0])
     assert_same({"answers": [" ".join(answer) for answer in answers]},
                 {"answers": [" ".join(answer) for answer in expected[1]]})
+    assert software(replay.normal(message.topic, message.body) for message in peer.since(mark)) == \
+        software(recorded)
     data = metrics(replay.normal(message.topic, message.body) for message in peer.since(mark))
     wanted = metrics(recorded)
     assert without_io(data[:len(wanted)]) == without_io(wanted)
