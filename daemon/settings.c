@@ -32,7 +32,8 @@ void daemon_settings(const struct dv_config *c, struct dv_actor_settings *ret)
         .launches_max = (unsigned)c->launches_max,
         .unpack_timeout_ms = c->unpack_ns / NS_PER_MS,
         .pull_rate_max = c->pull_rate_kib * 1024,
-        .image_expiry_ms = c->image_expiry_disable ? -1 : c->image_expiry_ns / NS_PER_MS,
+        /* None at all is at once, not never. */
+        .image_expiry_ms = c->image_expiry_disable ? -1 : c->image_expiry_ns / NS_PER_MS + 1,
         .repeat_window_ms = c->repeat_window_ns / NS_PER_MS,
         .checkpoint_ms = c->checkpoint_ns / NS_PER_MS,
         .artifact_ms = c->artifact_ns / NS_PER_MS,

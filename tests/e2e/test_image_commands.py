@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import subprocess
 import tarfile
+import threading
 
 import pytest
 
@@ -104,6 +105,45 @@ def test_what_is_not_pulled_says_why(gateway):
     assert code == 1 and "127.0.0.1:9" in text
     code, text = gateway.command("pull", "no-host")
     assert code == 1 and "no-host" in text
+
+
+@pytest.mark.deadline(120)
+def test_prune_takes_nothing_that_is_wanted(gateway, peer, registry):
+    """Containers come and go while everything unused is removed without a pause."""
+    shared = images.layer({"shared": (bytes(200_000), 0o644)})
+    references = [registry.push(
+        images.busybox(["cat", "/name"], extra_layers=[
+            shared, images.layer({"name": (f"image {i}\n".encode(), 0o644)})],
+            docker=i % 2 == 1), f"test/turn{i}") for i in range(6)]
+    is_over, faults, prunes = threading.Event(), [], []
+
+    def prune():
+        while not is_over.is_set():
+            code, text = gateway.command("prune", "-a")
+            prunes.append(text)
+            if code != 0:
+                faults.append(text)
+    thread = threading.Thread(target=prune)
+    thread.start()
+    try:
+        for _ in range(6):
+            commands = [peer.send("ContainerFactory", "createWithConfig", {
+                "imageRef": reference, "start": True, "config": POLICY_NO})
+                for reference in references]
+            answers = [peer.answer_of(command, 60) for command in commands]
+            assert all(answer.status == 200 for answer in answers), [a.text for a in answers]
+            for i, answer in enumerate(answers):
+                peer.wait_state(answer.value, "EXITED", 30)
+                gateway.wait_output(answer.value, f"image {i}\n")
+                assert peer.ask(f"Container:{answer.value}", "remove", True).status == 204
+    finally:
+        is_over.set()
+        thread.join()
+    assert not faults
+    assert any("image" in text and "removed: 0 images" not in text for text in prunes)
+    worlds.wait_for(lambda: command(gateway, "prune", "-a") and on_disk(gateway) == ([], []), 10,
+                    "all is pruned at the end")
+    worlds.wait_for(lambda: staging_is_empty(gateway), 10, "the layers' files are deleted")
 
 
 # -- load

@@ -5,6 +5,7 @@
 #include "runtime/image/collect.h"
 #include "runtime/image/image.h"
 #include "runtime/image/layers.h"
+#include "runtime/image/load.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -308,6 +309,46 @@ Test(image, a_damaged_image_holds_nothing_but_what_containers_use)
     cr_assert_eq(dv_image_inventory(store, arena, &list, NULL), 0);
     cr_assert_eq(list.images.count, 1);
     cr_assert_not_null(list.images.items[0].note);
+}
+
+Test(image, a_layout_is_loaded_under_the_name_that_is_given)
+{
+    char path[1024];
+    struct dv_error err = DV_ERROR_INIT;
+    struct dv_image_ready ready;
+    struct dv_image_loaded loaded;
+    make_layout(dir, true);
+    (void)snprintf(path, sizeof(path), "%s/layout", dir);
+    struct dv_image_load_cmd job = {.path = path};
+    cr_assert_eq(dv_image_load(store, &job, &unpacker, arena, &loaded, &err), -DV_ERR_INVALID);
+    cr_assert(strstr(err.text, "no full name ('made')"), "%s", err.text);
+    dv_error_clear(&err);
+    job.name = REF_TEXT;
+    cr_assert_eq(dv_image_load(store, &job, &unpacker, arena, &loaded, &err), 0, "%s", err.text);
+    cr_assert_eq(loaded.images.count, 1);
+    cr_assert_str_eq(loaded.images.items[0], REF);
+    cr_assert_eq(dv_image_lookup(store, REF, NULL, arena, &ready, &err), 0, "%s", err.text);
+    cr_assert_eq(ready.layers.count, 2);
+}
+
+Test(image, only_archives_and_layouts_are_loaded)
+{
+    static const struct {
+        char path[64];
+        const char *why;
+    } rows[] = {
+        {"relative", "absolute"},
+        {"/nonexistent/x", "No such file"},
+        {"/dev/null", "neither a file nor a directory"},
+        {"/usr/bin", "neither an OCI image layout"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct dv_image_load_cmd job = {.path = (char *)(uintptr_t)rows[i].path};
+        struct dv_image_loaded loaded;
+        struct dv_error err = DV_ERROR_INIT;
+        cr_expect_eq(dv_image_load(store, &job, &unpacker, arena, &loaded, &err), -DV_ERR_INVALID);
+        cr_expect(strstr(err.text, rows[i].why), "%s", err.text);
+    }
 }
 
 Test(image, blob_jobs_store_or_ask)
