@@ -61,6 +61,13 @@ void dv_gone_forget(struct dv_gone *gone, const char *id)
         drop(gone, index);
 }
 
+void dv_gone_found(struct dv_gone *gone, const char *id)
+{
+    size_t index = index_of(gone, id);
+    if (index < gone->count && !gone->entries[index])
+        drop(gone, index);
+}
+
 bool dv_gone_is_of(const struct dv_gone *gone, uint64_t entry)
 {
     for (size_t i = 0; i < gone->count; i++)

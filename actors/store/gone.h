@@ -18,8 +18,11 @@ struct dv_gone *dv_gone_new(void);
 void dv_gone_free(struct dv_gone *gone);
 DV_DEFINE_CLEANUP(dv_gone, dv_gone_free)
 
-/* `entry` is the journal entry that says so. False if there is no memory. */
+/* `entry` is the journal entry that says so; 0: none does, its record cannot be read. False if
+ * there is no memory. */
 bool dv_gone_add(struct dv_gone *gone, const char *id, uint64_t entry);
+/* There is a record after all. */
+void dv_gone_found(struct dv_gone *gone, const char *id);
 void dv_gone_forget(struct dv_gone *gone, const char *id);
 /* Whether one of them was added with that entry. */
 bool dv_gone_is_of(const struct dv_gone *gone, uint64_t entry);

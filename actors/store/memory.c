@@ -180,7 +180,14 @@ static int put(struct dv_store_memory *memory,
     stored->view.encoded = stored->encoded;
     stored->view.is_dirty = is_dirty;
     stored->view.is_removed = false;
+    dv_gone_found(memory->gone, record->id);
     return 0;
+}
+
+void dv_store_memory_lost(struct dv_store_memory *memory, const char *id)
+{
+    if (!find(memory, id))
+        (void)dv_gone_add(memory->gone, id, 0);
 }
 
 int dv_store_memory_add_file(struct dv_store_memory *memory,

@@ -42,6 +42,10 @@ __attribute__((warn_unused_result)) int dv_store_memory_learn(struct dv_store_me
 __attribute__((warn_unused_result)) int dv_store_memory_add_file(
     struct dv_store_memory *memory, const struct dv_container_record *record, struct dv_error *err);
 
+/* A folder by that name has no record that can be read: the twin may show it, unless the journal
+ * has one. */
+void dv_store_memory_lost(struct dv_store_memory *memory, const char *id);
+
 /* The i-th container (removed ones included), NULL behind the last. */
 const struct dv_stored *dv_store_memory_at(const struct dv_store_memory *memory, size_t index);
 /* Its file is as it is here; a removed one is forgotten (indexes behind it move). */

@@ -534,8 +534,10 @@ static void load_record(void *ctx, const char *id)
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(RECORD_FILE_MAX);
     int r = arena ? s->files.read(s->files.ctx, id, &text, &err)
                   : dv_error_set(&err, DV_ERR_NO_MEMORY, "no memory for record '%s'", id);
-    if (r == -DV_ERR_NOT_FOUND)
+    if (r == -DV_ERR_NOT_FOUND) {
+        dv_store_memory_lost(s->memory, id);
         return;
+    }
     struct dv_container_record *record = NULL;
     if (r == 0)
         r = dv_record_decode(text.data ? text.data : "", text.len, id, arena, &record, &err);
@@ -549,6 +551,8 @@ static void load_record(void *ctx, const char *id)
         dv_log(DV_LOG_ERROR, "store: record of '%s' is left out: %s", id, err.text);
     else if (r < 0)
         s->files.set_aside(s->files.ctx, id, &err);
+    if (r < 0 && r != -DV_ERR_NO_MEMORY && r != -DV_ERR_IO)
+        dv_store_memory_lost(s->memory, id);
     for (size_t i = 0; r == 0 && i < record->warnings.count; i++)
         dv_log(DV_LOG_WARN, "store: record of '%s': %s", id, record->warnings.items[i]);
 }

@@ -141,6 +141,21 @@ def test_corrupt_record_is_set_aside_and_the_rest_loads(world, broker, gateway, 
     assert bad in gateway.daemon.text() or bad in peer.twin
 
 
+def test_feature_of_a_lost_record_leaves_the_twin(world, broker, gateway, peer, sleeper):
+    good = peer.create(sleeper, start=False, name="good")
+    bad = peer.create(sleeper, start=False, name="bad")
+    record = gateway.home / "containers" / bad / "config.json"
+    worlds.wait_for(record.exists, 5, "the record is written")
+    assert gateway.daemon.stop() == 0
+    record.write_text('{"broken":')
+    (gateway.home / "journal").unlink()
+    gateway.start_daemon()
+    gateway.wait_ready(broker, subscriptions=2, timeout_s=40)
+    peer.wait_gone(bad)
+    assert f"Container:{good}" in peer.twin
+    assert record.with_name("config.json.bad").exists()
+
+
 def test_folders_without_a_record_go_and_data_stays(broker, gateway, peer, sleeper):
     container = peer.create(sleeper, name="stays")
     peer.wait_state(container, "RUNNING")

@@ -3,6 +3,7 @@
 
 Each kind is stopped a few times; in a full run a thousand times, by several containers at once."""
 import os
+import pathlib
 
 import pytest
 
@@ -39,6 +40,16 @@ def start_all(gateway, peer, containers, runs):
         assert peer.answer_of(command, 60).status == 204
     for container in containers:
         worlds.wait_for(lambda c=container: gateway.output(c).count("ready") >= runs, 20, "it runs")
+
+
+def who_hangs(gateway, container):
+    """What davit and the kernel say of a stop that is not answered."""
+    why = gateway.why(container)
+    lines = [str(why)]
+    for path in pathlib.Path(f"/proc/{why.get('pid')}").glob("status"):
+        lines.append(path.read_text())
+        lines.append((path.parent / "stack").read_text())
+    return "\n".join(lines + [str(worlds.descendants(os.getpid()))])
 
 
 def nothing_is_left(world, gateway, container, pid):
@@ -82,7 +93,10 @@ def test_stop_in_the_instant_of_the_end_is_answered_and_the_code_is_known(gatewa
         for number, container in enumerate(containers):
             commands.append(peer.send(f"Container:{container}", "stop"))
         for container, command in zip(containers, commands):
-            answer = peer.answer_of(command, 20)
+            try:
+                answer = peer.answer_of(command, 20)
+            except AssertionError as error:
+                raise AssertionError(who_hangs(gateway, container)) from error
             seen[answer.status] += 1
             state = "STOPPED" if answer.status == 204 else "EXITED"
             if answer.status != 204:

@@ -292,3 +292,21 @@ Test(memory, a_record_with_its_intent_needs_no_other)
     cr_assert_null(dv_store_memory_unwritten(memory));
     cr_assert_null(dv_store_memory_intent(memory, 1));
 }
+
+Test(memory, a_folder_without_a_readable_record_is_gone_unless_the_journal_has_one)
+{
+    size_t count;
+    dv_store_memory_lost(memory, "1");
+    dv_store_memory_lost(memory, "2");
+    (void)dv_store_memory_gone(memory, &count);
+    cr_assert_eq(count, 2);
+    record("2", 0);
+    char **ids = dv_store_memory_gone(memory, &count);
+    cr_assert_eq(count, 1);
+    cr_assert_str_eq(ids[0], "1");
+    gone("2");
+    record("3", 0);
+    dv_store_memory_lost(memory, "3");
+    (void)dv_store_memory_gone(memory, &count);
+    cr_assert_eq(count, 2, "what was removed stays gone, what is known is not");
+}
