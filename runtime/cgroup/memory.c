@@ -172,16 +172,16 @@ int dv_cgroup_memory_set(const struct dv_cgroup *cgroup,
     if (!hierarchy)
         return dv_error_set(err, DV_ERR_UNSUPPORTED,
                             "limit memory of %s: this kernel does not count it", path);
+    dv_autoclose int dir = open_group(hierarchy, path);
+    if (dir < 0)
+        return dir == -ENOENT
+                   ? dv_error_set(err, DV_ERR_NOT_FOUND, "limit memory of %s: no such group", path)
+                   : dv_error_sys(err, DV_ERR_IO, -dir, "limit memory of %s", path);
     struct change change = {
-        .dir = open_group(hierarchy, path),
+        .dir = dir,
         .is_v2 = hierarchy->is_v2,
         .files = hierarchy->is_v2 ? v2_files : v1_files,
     };
-    if (change.dir < 0)
-        return change.dir == -ENOENT
-                   ? dv_error_set(err, DV_ERR_NOT_FOUND, "limit memory of %s: no such group", path)
-                   : dv_error_sys(err, DV_ERR_IO, -change.dir, "limit memory of %s", path);
-    dv_autoclose int dir = change.dir;
     int64_t swap = limits->swap;
     if (change.is_v2 && swap != DV_CGROUP_UNLIMITED && limits->limit != DV_CGROUP_UNLIMITED)
         swap -= limits->limit;
