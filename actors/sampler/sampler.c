@@ -13,7 +13,7 @@
 
 #define NS_PER_MS    1000000
 #define WAITERS_MAX  64U
-#define PAGE_MAX     2048U /* of samples.containers */
+#define PAGE_MAX     512U /* about 80 KB */
 #define PASS_BYTES   (32U << 20)
 #define KEEP_MS_MAX  60000 /* who asks less often gets everything opened anew */
 #define KEEP_MS_MORE 5000

@@ -176,6 +176,31 @@ static int ask_each(struct whole_daemon *w, char (*ids)[64], size_t n, unsigned 
     return 0;
 }
 
+/* Metrics of all containers come, in many messages of one batch; in one pass of several pages. */
+static int expect_metrics(struct whole_daemon *w, size_t count)
+{
+    int64_t end_ms = now_ms() + PATIENCE_MS;
+    for (uint64_t seen = 0; memory_cloud_live_containers(w->cloud) != count;) {
+        if (now_ms() > end_ms) {
+            fprintf(stderr, "metrics tell of %zu of %zu containers\n",
+                    memory_cloud_live_containers(w->cloud), count);
+            return -1;
+        }
+        seen = memory_cloud_wait(w->cloud, seen, PATIENCE_MS);
+    }
+    return 0;
+}
+
+static int request_metrics(struct whole_daemon *w, const char *value, const char *token)
+{
+    memory_cloud_send(w->cloud, "Metrics", "request", value, token);
+    struct memory_answer answer = wait_answer(w, token);
+    if (answer.status == 204)
+        return 0;
+    fprintf(stderr, "request for metrics: status %" PRId64 " %s\n", answer.status, answer.error);
+    return -1;
+}
+
 static int live(struct whole_daemon *w, char (*ids)[64], size_t n, unsigned messages)
 {
     struct dv_error err = DV_ERROR_INIT;
@@ -188,6 +213,9 @@ static int live(struct whole_daemon *w, char (*ids)[64], size_t n, unsigned mess
         return -1;
     if (messages)
         print_cost("after messages", n, w->hosts);
+    if (request_metrics(w, "{\"frequency\":1}", "metrics") < 0 || expect_metrics(w, n) < 0 ||
+        request_metrics(w, "{}", "no metrics") < 0)
+        return -1;
     if (command(w, ids, n, "rename", "name", 204) < 0 ||
         command(w, ids, n, "pause", NULL, 204) < 0 || expect(w, "PAUSED", n, n) < 0 ||
         command(w, ids, n, "resume", NULL, 204) < 0 || expect(w, "RUNNING", n, n) < 0)

@@ -47,8 +47,10 @@ struct bridge {
 struct memory_cloud {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    uint64_t events; /* answers and changes of the twin */
-    int fd;          /* readable when a bridge has something to do */
+    uint64_t events; /* answers, changes of the twin, live messages */
+    int64_t live_batch;
+    size_t live_containers; /* that the live messages of this batch tell of */
+    int fd;                 /* readable when a bridge has something to do */
     bool is_up;
     struct list commands;
     size_t waiting;
@@ -274,6 +276,14 @@ size_t memory_cloud_in_status(struct memory_cloud *cloud, const char *status)
     return count;
 }
 
+size_t memory_cloud_live_containers(struct memory_cloud *cloud)
+{
+    pthread_mutex_lock(&cloud->lock);
+    size_t count = cloud->live_containers;
+    pthread_mutex_unlock(&cloud->lock);
+    return count;
+}
+
 size_t memory_cloud_bad_changes(struct memory_cloud *cloud)
 {
     pthread_mutex_lock(&cloud->lock);
@@ -339,6 +349,7 @@ bridge_open(const struct dv_bridge_env *env, struct dv_bridge **ret, struct dv_e
     bridge->sink = env->sink;
     list_init(&bridge->replays);
     list_init(&bridge->sent);
+    bridge->cloud->live_batch = 0; /* a new daemon counts anew */
     ring(bridge->cloud);
     *ret = &bridge->port;
     return 0;
@@ -487,9 +498,17 @@ bridge_twin(struct dv_bridge *port, const struct dv_twin_change *change, struct 
 static int
 bridge_outbox(struct dv_bridge *port, const struct dv_outbox_message *message, struct dv_error *err)
 {
-    (void)port;
-    (void)message;
+    struct memory_cloud *cloud = ((struct bridge *)port)->cloud;
     (void)err;
+    pthread_mutex_lock(&cloud->lock);
+    if (message->batch != cloud->live_batch)
+        cloud->live_containers = 0;
+    cloud->live_batch = message->batch;
+    for (const char *at = message->value; at && (at = strstr(at, "\"Container:")); at++)
+        cloud->live_containers++;
+    cloud->events++;
+    pthread_cond_broadcast(&cloud->changed);
+    pthread_mutex_unlock(&cloud->lock);
     return 0;
 }
 

@@ -52,5 +52,7 @@ bool memory_cloud_feature(struct memory_cloud *cloud,
 size_t memory_cloud_containers(struct memory_cloud *cloud);
 /* How many of them have that status. */
 size_t memory_cloud_in_status(struct memory_cloud *cloud, const char *status);
+/* How many containers the newest batch of live messages told of so far. */
+size_t memory_cloud_live_containers(struct memory_cloud *cloud);
 /* Changes of the twin that no such cloud would take: a property of a feature that is not there. */
 size_t memory_cloud_bad_changes(struct memory_cloud *cloud);
