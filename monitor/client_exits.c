@@ -46,6 +46,14 @@ struct watched {
     int status;
 };
 
+/* An end that davitd was told of; the next run of the container may have the same process id. */
+struct reported {
+    pid_t pid; /* 0: free */
+    uint64_t id_hash;
+    int64_t record; /* 0: seen through the pidfd */
+    bool is_older;  /* a later run has that process id */
+};
+
 struct source {
     struct dv_exit_source base;
     char socket_path[PATH_MAX];
@@ -58,10 +66,7 @@ struct source {
     struct watched *buckets[BUCKETS];
     struct watched *ended; /* seen through the pidfd, wait for a code */
     struct mon_console *consoles;
-    struct {
-        pid_t pid;
-        uint64_t id_hash;
-    } reported[REPORTED_MAX];
+    struct reported reported[REPORTED_MAX];
     size_t reported_next;
 };
 
@@ -78,19 +83,30 @@ static uint64_t hash_of(const char *id)
     return hash;
 }
 
-static bool was_reported(const struct source *s, const char *id, pid_t pid)
+/* That of the newest run. */
+static struct reported *find_reported(struct source *s, const char *id, pid_t pid)
 {
     uint64_t hash = hash_of(id);
     for (size_t i = 0; i < REPORTED_MAX; i++)
-        if (s->reported[i].pid == pid && s->reported[i].id_hash == hash)
-            return true;
-    return false;
+        if (s->reported[i].pid == pid && s->reported[i].id_hash == hash && !s->reported[i].is_older)
+            return &s->reported[i];
+    return NULL;
 }
 
-static void remember_reported(struct source *s, const char *id, pid_t pid)
+/* A record comes again after each new connection until its acknowledgement has arrived. */
+static bool is_repeated(struct source *s, const struct dv_container_exited *exit)
 {
-    s->reported[s->reported_next].pid = pid;
-    s->reported[s->reported_next].id_hash = hash_of(id);
+    for (size_t i = 0; i < REPORTED_MAX; i++)
+        if (s->reported[i].record == exit->record && s->reported[i].pid == (pid_t)exit->pid)
+            return true;
+    const struct reported *reported = find_reported(s, exit->id, (pid_t)exit->pid);
+    return reported && !reported->record;
+}
+
+static void remember_reported(struct source *s, const char *id, pid_t pid, int64_t record)
+{
+    s->reported[s->reported_next] =
+        (struct reported){.pid = pid, .id_hash = hash_of(id), .record = record};
     s->reported_next = (s->reported_next + 1) % REPORTED_MAX;
 }
 
@@ -165,12 +181,21 @@ static int open_stream(const struct source *s, const char *id, const char *name)
     return open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 }
 
+static bool is_there(pid_t pid, int64_t start_ticks)
+{
+    dv_autoclose int pidfd = start_ticks > 0 ? dv_pidfd_open(pid, start_ticks) : -1;
+    return pidfd >= 0;
+}
+
 static int
 watch(struct dv_exit_source *base, const struct dv_exit_watch_cmd *cmd, struct dv_error *err)
 {
     struct source *s = (struct source *)base;
     pid_t pid = (pid_t)cmd->pid;
-    if (was_reported(s, cmd->id, pid) || find(s, cmd->id, pid))
+    struct reported *reported = find_reported(s, cmd->id, pid);
+    if (reported && is_there(pid, cmd->start_ticks))
+        reported->is_older = true; /* a later run got the same process id */
+    else if (reported || find(s, cmd->id, pid))
         return 0;
     struct watched *watched = calloc(1, sizeof(*watched));
     if (!watched)
@@ -263,14 +288,14 @@ static int take_record(struct source *s, struct dv_arena *arena, struct dv_conta
             continue;
         const struct dv_container_exited *exit = body;
         mon_console_drop(&s->consoles, exit->id, (pid_t)exit->pid);
-        if (was_reported(s, exit->id, (pid_t)exit->pid)) {
+        if (is_repeated(s, exit)) {
             acknowledge(&s->base, exit);
             continue;
         }
         struct watched *watched = find(s, exit->id, (pid_t)exit->pid);
         if (watched)
             unwatch(s, watched);
-        remember_reported(s, exit->id, (pid_t)exit->pid);
+        remember_reported(s, exit->id, (pid_t)exit->pid, exit->record);
         *ret = *exit;
         return 1;
     }
@@ -317,7 +342,7 @@ static int take_ended(struct source *s, struct dv_arena *arena, struct dv_contai
         ret->is_oom_killed =
             (!ret->is_code_known || ret->exit_code != 0) && has_oom_kills(s, watched);
         mon_console_drop(&s->consoles, watched->id, watched->pid);
-        remember_reported(s, watched->id, watched->pid);
+        remember_reported(s, watched->id, watched->pid, 0);
         unwatch(s, watched);
         return ret->id ? 1 : 0;
     }

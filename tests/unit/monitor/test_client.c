@@ -26,6 +26,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define WAIT_NS  20000000000LL
 #define GRACE_NS 300000000LL
@@ -484,6 +485,62 @@ Test(monitor, garbage_and_clients_that_vanish_do_no_harm)
     watch(&cmd);
     expect_exit("fine", 1);
     wait_for(descriptors_of_monitor() <= before + 1, "their connections are closed");
+}
+
+/* A child that stops, and ends with `code` when it is continued. */
+static pid_t stopped_child(int code)
+{
+    char script[64];
+    int status;
+    snprintf(script, sizeof(script), "kill -STOP $$; exit %d", code);
+    const char *argv[] = {"sh", "-c", script, NULL};
+    struct dv_spawn what = {.path = "/bin/sh", .argv = argv};
+    pid_t pid = 0;
+    cr_assert_eq(dv_spawn_start(&what, &pid, &err), 0, "%s", err.text);
+    cr_assert_eq(waitpid(pid, &status, WUNTRACED), pid);
+    return pid;
+}
+
+/* Another child with that process id; others take numbers, too. 0: in vain. */
+static pid_t child_with_pid(pid_t wanted, int code)
+{
+    for (int i = 0; i < 500; i++) {
+        dv_autoclose int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+        char number[16];
+        int len = snprintf(number, sizeof(number), "%d", wanted - 1);
+        if (fd < 0 || write(fd, number, (size_t)len) != len)
+            return 0;
+        pid_t pid = stopped_child(code);
+        if (pid == wanted)
+            return pid;
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+    }
+    return 0;
+}
+
+static void run_to_its_end(pid_t pid, int code)
+{
+    struct dv_container_exited exit = {0};
+    DV_AUTO(dv_arena) arena = dv_arena_new(64U << 10);
+    struct dv_exit_watch_cmd watch = {
+        .id = (char *)"again", .pid = pid, .start_ticks = dv_process_start_ticks(pid)};
+    cr_assert_gt(watch.start_ticks, 0);
+    cr_assert_eq(exits->watch(exits, &watch, &err), 0, "%s", err.text);
+    (void)kill(pid, SIGCONT);
+    wait_for(exits->next(exits, arena, &exit, &err) == 1, "the end is reported");
+    cr_assert_eq(exit.pid, pid);
+    cr_assert_eq(exit.exit_code, code);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
+
+Test(monitor, a_later_run_with_the_same_process_id_is_another_run)
+{
+    (void)end_monitor(SIGTERM);
+    pid_t pid = stopped_child(3);
+    run_to_its_end(pid, 3);
+    dv_need(child_with_pid(pid, 4) == pid, "the right to choose a process id");
+    run_to_its_end(pid, 4);
 }
 
 Test(monitor, without_a_monitor_a_launch_says_what_to_do)
