@@ -32,6 +32,7 @@ struct state {
 };
 
 static void reap(struct state *s);
+static void arm_wake(struct state *s);
 static void wake(struct state *s);
 static void hear_probes(struct state *s);
 
@@ -238,7 +239,7 @@ static void start(struct state *s, struct transfer *transfer)
     }
     transfer->is_waiting = verdict == HOST_WAIT;
     if (transfer->is_waiting) {
-        wake(s);
+        arm_wake(s);
         return;
     }
     transfer->is_probe = transfer->host && transfer->host->state == HOST_PROBED;
@@ -277,28 +278,40 @@ static void on_wake(struct dv_cell *cell, void *ctx)
     wake(s);
 }
 
-/* Starts those whose server may be asked, and sleeps until the next may. */
+static bool may_start(const struct transfer *t, int64_t now_ns)
+{
+    return t->is_waiting && t->host->state != HOST_PROBED &&
+           !(t->host->state == HOST_PAUSED && t->host->until_ns > now_ns);
+}
+
+/* Sleeps until the next server that wants to be left alone may be asked. */
+static void arm_wake(struct state *s)
+{
+    int64_t now_ns = now_of(s), next_ns = INT64_MAX;
+    for (const struct transfer *t = s->transfers; t; t = t->next)
+        if (t->is_waiting && t->host->state == HOST_PAUSED && t->host->until_ns < next_ns)
+            next_ns = t->host->until_ns;
+    dv_timer_cancel(s->cell, s->wake_timer);
+    s->wake_timer = 0;
+    if (next_ns == INT64_MAX)
+        return;
+    int64_t wait_ms = next_ns > now_ns ? (next_ns - now_ns) / NS_PER_MS + 1 : 1;
+    s->wake_timer = dv_timer_set(s->cell, wait_ms, on_wake, NULL);
+}
+
+/* Starts those whose server may be asked. Each start changes the list and the servers, so it begins
+ * anew; a loop, because hundreds may wait and the stack is small. */
 static void wake(struct state *s)
 {
-    static const int64_t never = INT64_MAX;
-    int64_t now = now_of(s), next_ns = never;
-    struct transfer *next;
-    for (struct transfer *t = s->transfers; t; t = next) {
-        next = t->next;
-        if (!t->is_waiting || t->host->state == HOST_PROBED)
-            continue;
-        if (t->host->state == HOST_PAUSED && t->host->until_ns > now) {
-            next_ns = t->host->until_ns < next_ns ? t->host->until_ns : next_ns;
-            continue;
-        }
-        start(s, t);
-        wake(s); /* the list may be another now */
-        return;
-    }
-    dv_timer_cancel(s->cell, s->wake_timer);
-    s->wake_timer = next_ns == never
-                        ? 0
-                        : dv_timer_set(s->cell, (next_ns - now) / NS_PER_MS + 1, on_wake, NULL);
+    struct transfer *t;
+    do {
+        int64_t now_ns = now_of(s);
+        for (t = s->transfers; t && !may_start(t, now_ns); t = t->next)
+            ;
+        if (t)
+            start(s, t);
+    } while (t);
+    arm_wake(s);
 }
 
 /* All that wait for a server that cannot be reached fail with the words of the one that tried. */

@@ -466,7 +466,7 @@ int transfer_finish(struct transfer *t,
         .status = status,
         .headers = {t->headers, t->header_count},
         .body = {(uint8_t *)t->body.data, t->body.len},
-        .bytes = is_file ? t->stored : 0,
+        .bytes = t->command->file ? t->stored : 0,
         .is_unverified = is_file && t->is_resumed,
         .url = url && dv_str_is_utf8(dv_str_of(url)) ? url : NULL,
     };

@@ -88,6 +88,11 @@ int dv_pull_login_wanted(struct dv_pull *pull,
                          const struct dv_download_result *answer,
                          struct dv_error *err)
 {
+    /* A layer may take longer than many logins are good for. */
+    if (answer->bytes > task->seen_bytes) {
+        task->seen_bytes = answer->bytes;
+        task->login_tries = 0;
+    }
     if (++task->login_tries > LOGIN_TRIES_MAX)
         return dv_pull_deny(pull, task, answer, err);
     if (task->login != pull->login)

@@ -34,7 +34,8 @@ struct task {
     bool is_fresh;             /* it did not compare: this is the second try, from the first byte */
     unsigned number;           /* of the step that is under way */
     unsigned login;            /* which login the request carried */
-    unsigned login_tries;      /* 401 answers to it */
+    unsigned login_tries;      /* 401 answers to it, without a byte in between */
+    int64_t seen_bytes;        /* of a layer, at the last 401 */
     struct dv_descriptor what; /* digest NULL and size -1 while unknown */
     struct dv_bytes content;   /* STORE */
     struct dv_http_header accept;

@@ -220,6 +220,35 @@ def test_a_dead_registry_is_not_stormed(world, broker, peer):
     assert gateway.daemon.is_running
 
 
+@pytest.mark.deadline(120)
+def test_hundreds_of_pulls_wait_for_one_server(world, broker, peer):
+    """All at once, behind one request that takes its time; more than that is busy."""
+    gate, first = threading.Event(), threading.Event()
+
+    def hook(_request, _path):
+        first.set()
+        gate.wait(60)
+        return False
+    registry = HandRegistry(world, hook=hook)
+    image = images.image([images.layer({"x": (b"x", 0o644)})], ["true"])
+    references = [registry.push(image, f"test/wait{i}") for i in range(256)]
+    gateway = start(world, broker, peer, [registry.host])
+    commands = [world.start(f"pull{i}", [*gateway.command_line().split(), "pull", reference])
+                for i, reference in enumerate(references[:40])]
+    created = [peer.send("ContainerFactory", "createWithConfig",
+                         {"imageRef": reference, "start": False}) for reference in references[40:]]
+    assert first.wait(30)
+    worlds.wait_for(lambda: len(gateway.command("ps")[1].split("pulling ")) == 257, 30,
+                    "all 256 pulls wait")
+    assert len(registry.seen) == 1
+    gate.set()
+    for command in commands:
+        assert command.wait(60) == 0, command.text()
+    for command in created:
+        assert peer.answer_of(command, 60).status == 200
+    assert gateway.daemon.is_running
+
+
 def test_no_room_is_told_before_the_first_byte(world, broker, peer):
     image = big_image(size=20_000_000)
     registry = HandRegistry(world)

@@ -2,6 +2,8 @@
 """Registries that ask who is there, and over which transport."""
 import base64
 import json
+import random
+import socket
 
 import pytest
 
@@ -129,6 +131,37 @@ def test_token_that_expires_in_the_middle_is_renewed(world, broker, peer):
     start_gateway(world, broker, peer, [registry.host], {registry.host: credentials()})
     works(peer, reference)
     assert len(registry.token_calls) > 1
+
+
+def test_a_layer_that_takes_longer_than_many_logins(world, broker, peer):
+    image = images.busybox(["true"], extra_layers=[
+        images.layer({"bulk": (random.Random(3).randbytes(2_000_000), 0o644)})])
+    blob = max(image.blobs, key=lambda one: len(one.data))
+    parts = iter(range(1, 6))
+
+    def hook(request, path):
+        """Each try gets a part more, then the connection and the login are over."""
+        if not path.endswith(blob.digest) or not registry.is_welcome(request):
+            return False
+        begin = int((request.headers.get("Range") or "bytes=0-")[6:-1])
+        end = next(parts, 100) * 400_000
+        if end > len(blob.data):
+            return False
+        request.send_response(206 if begin else 200)
+        request.send_header("Content-Length", str(len(blob.data) - begin))
+        request.send_header("Content-Range",
+                            f"bytes {begin}-{len(blob.data) - 1}/{len(blob.data)}")
+        request.end_headers()
+        request.wfile.write(blob.data[begin:end])
+        request.close_connection = True
+        request.connection.shutdown(socket.SHUT_RDWR)
+        registry.forget_tokens()
+        return True
+    registry = HandRegistry(world, login=("bearer", USER, PASSWORD), hook=hook)
+    reference = registry.push(image, "team/app")
+    start_gateway(world, broker, peer, [registry.host], {registry.host: credentials()})
+    works(peer, reference)
+    assert len(registry.token_calls) > 3
 
 
 def test_wrong_password_at_the_token_server(world, broker, peer):

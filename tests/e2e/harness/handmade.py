@@ -124,7 +124,7 @@ class HandRegistry:
             return
         if path.startswith("/token"):
             self._give_token(request)
-        elif not self._is_welcome(request):
+        elif not self.is_welcome(request):
             request.reply(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"log in"}]}',
                           [("WWW-Authenticate", self._challenge(path)),
                            ("Docker-Distribution-Api-Version", "registry/2.0")])
@@ -160,7 +160,11 @@ class HandRegistry:
         else:
             request.reply(401, b'{"details":"incorrect username or password"}')
 
-    def _is_welcome(self, request):
+    def forget_tokens(self):
+        with self._lock:
+            self._tokens.clear()
+
+    def is_welcome(self, request):
         if not self.login:
             return True
         if self.login[0] == "basic":
