@@ -2,10 +2,10 @@
 /*
  * One epoll set with two streams a container. A readable stream gets one read of bounded size a
  * round, so that a chatty container does not starve the others. This thread never waits for a disk:
- * what it has read goes to the thread of log_disk.c. In blocking mode a stream is read on when that
- * is written: the pipe fills while the disk is slow, and the container waits. In non-blocking mode
- * the pipe is always emptied into a bounded buffer, of which the oldest lines are dropped and
- * counted.
+ * what it has read goes to the thread of log_disk.c. In blocking mode a stream is not read while
+ * its buffer is full: the pipe fills while the disk is slow, and the container waits. In
+ * non-blocking mode the pipe is always emptied into a bounded buffer, of which the oldest lines are
+ * dropped and counted.
  *
  * A stream ends when its last writer is gone. Both the container and davitd may keep a FIFO open;
  * davitd only for reading, so the end is seen at the exit. A terminal ends when nobody in the
@@ -98,8 +98,7 @@ static void take(struct dv_log_thread *t, struct stream *stream, size_t len)
     attach_output(t, stream, t->chunk, len);
     if (!source->file)
         return;
-    log_disk_give(t->disk, stream, t->chunk, len);
-    if (!source->buffer_max && !stream->is_waiting) {
+    if (log_disk_give(t->disk, stream, t->chunk, len) && !stream->is_waiting) {
         stream->is_waiting = true;
         t->waiting++;
         poll_stream(t, stream);
@@ -124,7 +123,7 @@ static void go_on_reading(struct dv_log_thread *t)
     for (struct source *source; (source = log_disk_written(t->disk)) != NULL;) {
         for (size_t i = 0; i < 2; i++) {
             struct stream *stream = &source->streams[i];
-            if (!stream->is_waiting || !log_disk_has_all(t->disk, stream))
+            if (!stream->is_waiting || !log_disk_has_room(t->disk, stream))
                 continue;
             stream->is_waiting = false;
             t->waiting--;
@@ -380,7 +379,7 @@ new_source(const char *id, int out_fd, int err_fd, const struct dv_monitor_log *
         stream->source = source;
         stream->fd = fds[i];
         stream->buffer =
-            DV_BUF_INIT(source->buffer_max > 0 ? (size_t)source->buffer_max : LOG_READ_BYTES);
+            DV_BUF_INIT(source->buffer_max > 0 ? (size_t)source->buffer_max : 2 * LOG_READ_BYTES);
         dv_lines_init(&stream->lines, names[i]);
     }
     return source;

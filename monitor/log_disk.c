@@ -144,6 +144,10 @@ static void serve(struct log_disk *disk, struct source *source)
         write_part(disk, &part);
         pthread_mutex_lock(&disk->lock);
         has_more |= stream->buffer.len > 0 || (stream->is_ended && !stream->is_finished);
+        if (stream->is_full && !source->is_closed && stream->buffer.len < LOG_READ_BYTES) {
+            stream->is_full = false;
+            tell_written(disk, source);
+        }
     }
     if (has_more)
         enqueue(disk, source);
@@ -153,8 +157,6 @@ static void serve(struct log_disk *disk, struct source *source)
         pthread_mutex_unlock(&disk->lock);
         log_source_free(source);
         pthread_mutex_lock(&disk->lock);
-    } else if (!source->buffer_max) {
-        tell_written(disk, source);
     }
 }
 
@@ -188,15 +190,18 @@ static void drop_oldest(struct stream *stream, size_t len)
     dv_buf_consume(&stream->buffer, at);
 }
 
-void log_disk_give(struct log_disk *disk, struct stream *stream, const char *bytes, size_t len)
+bool log_disk_give(struct log_disk *disk, struct stream *stream, const char *bytes, size_t len)
 {
     pthread_mutex_lock(&disk->lock);
     if (stream->source->buffer_max)
         drop_oldest(stream, len);
     if (dv_buf_append(&stream->buffer, bytes, len, NULL) < 0)
         stream->dropped++;
+    bool is_full = !stream->source->buffer_max && stream->buffer.len >= LOG_READ_BYTES;
+    stream->is_full |= is_full;
     enqueue(disk, stream->source);
     pthread_mutex_unlock(&disk->lock);
+    return is_full;
 }
 
 void log_disk_end(struct log_disk *disk, struct stream *stream)
@@ -228,12 +233,12 @@ struct source *log_disk_written(struct log_disk *disk)
     return source;
 }
 
-bool log_disk_has_all(struct log_disk *disk, struct stream *stream)
+bool log_disk_has_room(struct log_disk *disk, const struct stream *stream)
 {
     pthread_mutex_lock(&disk->lock);
-    bool has_all = stream->buffer.len == 0;
+    bool has_room = stream->buffer.len < LOG_READ_BYTES;
     pthread_mutex_unlock(&disk->lock);
-    return has_all;
+    return has_room;
 }
 
 void log_source_free(struct source *source)

@@ -24,6 +24,7 @@ struct stream {
     bool is_finished;      /* likewise: its last line is written */
     struct dv_buf buffer;  /* under the lock of the disk: read and not written */
     uint64_t dropped;      /* likewise: lines since the last note */
+    bool is_full;          /* likewise: blocking mode, the log thread waits for room */
     bool is_ended;         /* likewise: nothing more comes */
 };
 
@@ -117,15 +118,15 @@ __attribute__((warn_unused_result)) int
 log_disk_start(struct log_disk **ret, int wake, struct dv_error *err);
 /* Ends when all that was given is written and all sources are closed. NULL is allowed. */
 void log_disk_stop(struct log_disk *disk);
-/* Blocking mode: the stream has given nothing that is not written. Non-blocking mode: the oldest
- * lines are dropped when the buffer is full. */
-void log_disk_give(struct log_disk *disk, struct stream *stream, const char *bytes, size_t len);
+/* Blocking mode: true when the buffer is full, and the stream is not to be read until it is
+ * written. Non-blocking mode: the oldest lines are dropped then. */
+bool log_disk_give(struct log_disk *disk, struct stream *stream, const char *bytes, size_t len);
 void log_disk_end(struct log_disk *disk, struct stream *stream);
 /* Takes over a source whose streams have ended. */
 void log_disk_close(struct log_disk *disk, struct source *source);
-/* The next source in blocking mode of which all is written; NULL: none. */
+/* The next source with a stream that was full and is not any more; NULL: none. */
 struct source *log_disk_written(struct log_disk *disk);
-bool log_disk_has_all(struct log_disk *disk, struct stream *stream);
+bool log_disk_has_room(struct log_disk *disk, const struct stream *stream);
 void log_source_free(struct source *source);
 
 /* log.c */
