@@ -95,6 +95,8 @@ int main(int argc, char **argv)
                         "       sim_daemon --seed SEED [--trace]\n");
         return 2;
     }
+    if (getenv("DAVIT_SIM_FULL") && options.count > 1)
+        options.count = SEEDS_FULL;
     dv_log_set(options.is_traced ? print_line : drop_line, NULL,
                options.is_traced ? DV_LOG_DEBUG : DV_LOG_ERROR);
     struct totals totals = {0};
