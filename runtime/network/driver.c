@@ -130,6 +130,8 @@ static int do_attach(void *network, void *args, struct dv_error *err)
     struct network *n = network;
     const struct attach_args *a = args;
     int r = network_set_up(n, err);
+    if (r == 0)
+        r = network_check_rules(n, err);
     if (r < 0)
         return dv_error_prefix(err, "there is no container network: ");
     struct endpoint *endpoint = endpoint_find(n, a->cmd->id);
@@ -207,7 +209,7 @@ static int do_describe(void *network, void *args, struct dv_error *err)
     struct dv_error why = DV_ERROR_INIT;
     char name[IF_NAMESIZE];
     char address[DV_IP4_TEXT_MAX];
-    if (network_set_up(n, &why) < 0) {
+    if (network_set_up(n, &why) < 0 || network_check_rules(n, &why) < 0) {
         snprintf(n->description, sizeof(n->description),
                  "no networkMode BRIDGE on this machine: %s", why.text);
         return 0;

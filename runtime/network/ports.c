@@ -274,7 +274,7 @@ run_rules(struct network *n, const struct endpoint *endpoint, bool is_open, stru
         rules[i] = rule_of(endpoint, &ports->items[i]);
     int r = is_open ? dv_rules_add_ports(n->options->name, rules, ports->count, &text, err)
                     : dv_rules_delete_ports(n->options->name, rules, ports->count, &text, err);
-    return r < 0 ? r : network_run_rules(n, &text, err);
+    return r < 0 ? r : network_change_rules(n, &text, err);
 }
 
 static void forget_flows(const struct endpoint *endpoint)
@@ -294,6 +294,7 @@ int ports_open(struct network *n, struct endpoint *endpoint, struct dv_error *er
 {
     if (endpoint->data->settings->ports.count == 0)
         return 0;
+    endpoint->has_rules = true;
     int r = run_rules(n, endpoint, true, err);
     endpoint->has_rules = r == 0;
     if (r == 0)
@@ -305,12 +306,12 @@ int ports_close(struct network *n, struct endpoint *endpoint, struct dv_error *e
 {
     if (!endpoint->has_rules)
         return 0;
-    int r = run_rules(n, endpoint, false, err);
-    if (r < 0)
-        return r;
     endpoint->has_rules = false;
-    forget_flows(endpoint);
-    return 0;
+    int r = run_rules(n, endpoint, false, err);
+    endpoint->has_rules = r < 0;
+    if (r == 0)
+        forget_flows(endpoint);
+    return r;
 }
 
 int ports_append_rules(const struct network *n, struct dv_buf *text, struct dv_error *err)
@@ -320,7 +321,7 @@ int ports_append_rules(const struct network *n, struct dv_buf *text, struct dv_e
     LIST_FOREACH(endpoint, &n->endpoints, link)
     {
         const struct dv_port_mapping_list *ports = &endpoint->data->settings->ports;
-        for (size_t i = 0; r == 0 && i < ports->count; i++) {
+        for (size_t i = 0; r == 0 && endpoint->has_rules && i < ports->count; i++) {
             struct dv_rules_port rule = rule_of(endpoint, &ports->items[i]);
             r = dv_rules_add_ports(n->options->name, &rule, 1, text, err);
         }

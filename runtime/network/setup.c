@@ -39,7 +39,7 @@ static bool is_ours(const struct network *n, const char *interface, bool is_port
     return *at == 'p' && at[1] && at[1 + strspn(at + 1, digits)] == '\0';
 }
 
-int network_run_rules(struct network *n, const struct dv_buf *text, struct dv_error *err)
+static int run_rules(struct network *n, const struct dv_buf *text, struct dv_error *err)
 {
     return n->options->has_rules && text->data ? dv_nft_run(n->nft, text->data, err) : 0;
 }
@@ -183,6 +183,7 @@ static int make_plan(struct network *n, struct dv_error *err)
             dv_ip4_parse(dv_str_of(endpoint->data->settings->address), &address, NULL) == 0 &&
             dv_plan_keep(&n->plan, address, &endpoint->slot);
         ports_hold_again(endpoint);
+        endpoint->has_rules = endpoint->data->settings->ports.count > 0;
     }
     return r;
 }
@@ -235,8 +236,9 @@ int network_ensure_bridge(struct network *n, unsigned segment, struct dv_error *
         struct dv_rules_bridge bridge = {name, dv_plan_bridge(&n->plan, segment)};
         DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_RULES_BYTES_MAX);
         r = dv_rules_add_bridge(n->options->name, &bridge, &text, err);
+        n->has_bridge[segment] = true;
         if (r == 0)
-            r = network_run_rules(n, &text, err);
+            r = network_change_rules(n, &text, err);
     }
     n->has_bridge[segment] = r == 0;
     return r;
@@ -245,8 +247,8 @@ int network_ensure_bridge(struct network *n, unsigned segment, struct dv_error *
 /* The table in place of what an earlier davitd left, in one transaction: connections go on. */
 static int make_rules(struct network *n, struct dv_error *err)
 {
-    static char names[DV_PLAN_SEGMENTS_MAX][IF_NAMESIZE];
-    static struct dv_rules_bridge bridges[DV_PLAN_SEGMENTS_MAX];
+    dv_autofree char(*names)[IF_NAMESIZE] = calloc(n->plan.segment_count, sizeof(*names));
+    dv_autofree struct dv_rules_bridge *bridges = calloc(n->plan.segment_count, sizeof(*bridges));
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_RULES_BYTES_MAX);
     struct dv_rules rules = {
         .table = n->options->name,
@@ -254,6 +256,8 @@ static int make_rules(struct network *n, struct dv_error *err)
         .is_isolated = n->options->is_isolated,
         .bridges = bridges,
     };
+    if (!names || !bridges)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the packet filter");
     for (unsigned i = 0; i < n->plan.segment_count; i++) {
         if (!n->has_bridge[i])
             continue;
@@ -264,14 +268,28 @@ static int make_rules(struct network *n, struct dv_error *err)
     int r = dv_rules_table(&rules, &text, err);
     if (r == 0)
         r = ports_append_rules(n, &text, err);
-    if (r == 0)
-        r = network_run_rules(n, &text, err);
-    struct endpoint *endpoint;
-    LIST_FOREACH(endpoint, &n->endpoints, link)
-    {
-        endpoint->has_rules = r == 0 && endpoint->data->settings->ports.count > 0;
-    }
-    return r;
+    return r < 0 ? r : run_rules(n, &text, err);
+}
+
+int network_change_rules(struct network *n, const struct dv_buf *text, struct dv_error *err)
+{
+    struct dv_error why = DV_ERROR_INIT;
+    if (run_rules(n, text, &why) == 0)
+        return 0;
+    dv_log(DV_LOG_WARN, "network: table '%s' is put anew: %s", n->options->name, why.text);
+    return make_rules(n, err);
+}
+
+int network_check_rules(struct network *n, struct dv_error *err)
+{
+    char text[64];
+    if (!n->options->has_rules)
+        return 0;
+    snprintf(text, sizeof(text), "list chain ip %s guard\n", n->options->name);
+    if (dv_nft_run(n->nft, text, NULL) == 0)
+        return 0;
+    dv_log(DV_LOG_WARN, "network: table '%s' is gone, it is put anew", n->options->name);
+    return make_rules(n, err);
 }
 
 static int make_bridges(struct network *n, struct dv_error *err)
@@ -334,7 +352,7 @@ void network_tear_down(struct network *n)
     if (r == 0 && n->nft)
         r = dv_rules_drop(n->options->name, &text, &err);
     if (r == 0 && n->nft)
-        r = network_run_rules(n, &text, &err);
+        r = run_rules(n, &text, &err);
     if (r < 0)
         dv_log(DV_LOG_WARN, "network: not all could be taken away: %s", err.text);
 }

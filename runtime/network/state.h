@@ -19,7 +19,7 @@ struct endpoint {
     const struct dv_network_endpoint *data;
     struct dv_plan_slot slot;
     int *holders;   /* sockets that keep the ports of the host from others, -1: none */
-    bool has_rules; /* its ports are in the table */
+    bool has_rules; /* its ports are in the table, or have to be */
     bool has_slot;  /* false: it is of a plan that the configuration does not have any more */
 };
 
@@ -58,7 +58,11 @@ int network_ensure_bridge(struct network *n, unsigned segment, struct dv_error *
 /* If nothing is connected. */
 void network_tear_down(struct network *n);
 char *network_bridge_name(const struct network *n, unsigned segment, char name[IF_NAMESIZE]);
-int network_run_rules(struct network *n, const struct dv_buf *text, struct dv_error *err);
+/* A change of the table, which has been noted before: if the change cannot be made because somebody
+ * else flushed the table, it is put anew as a whole. */
+int network_change_rules(struct network *n, const struct dv_buf *text, struct dv_error *err);
+/* Puts the table anew if it is not there. */
+int network_check_rules(struct network *n, struct dv_error *err);
 
 /* endpoint.c */
 struct endpoint *endpoint_find(struct network *n, const char *id);

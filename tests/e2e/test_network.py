@@ -284,6 +284,23 @@ def test_mapping_outlives_a_killed_davitd(world, broker, host, gateway, peer, sl
     assert host.talk("127.0.0.1", 8080, timeout_s=1) is None
 
 
+def test_flushed_rules_are_put_anew(world, host, gateway, peer, sleeper):
+    one = published(peer, sleeper, mapping(8080))
+    inside(world, peer, one).serve("0.0.0.0", 80)
+    host.run("nft", "flush", "ruleset")
+    assert host.talk("127.0.0.1", 8080, timeout_s=1) is None
+    assert "bridge davit0" in gateway.command("status")[1]
+    assert host.talk("127.0.0.1", 8080) == "172.17.0.1 hello"
+    host.run("nft", "flush", "ruleset")
+    two = published(peer, sleeper, mapping(8081))
+    inside(world, peer, two).serve("0.0.0.0", 80)
+    assert host.talk("127.0.0.1", 8080) and host.talk("127.0.0.1", 8081)
+    host.run("nft", "flush", "ruleset")
+    assert peer.ask(f"Container:{one}", "stop").status == 204
+    assert host.talk("127.0.0.1", 8080, timeout_s=1) is None
+    assert host.talk("127.0.0.1", 8081)
+
+
 def test_udp_flow_that_was_there_before_is_led_into_the_container(world, gateway, peer, sleeper):
     flow = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     flow.settimeout(0.2)
