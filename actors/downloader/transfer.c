@@ -188,7 +188,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *ctx)
 static bool may_see_secret(const struct dv_download_cmd *command)
 {
     const char *start = strstr(command->url, "://");
-    if (!command->authorization.len || !command->secret_host || !start)
+    if (!command->secret_host || !start)
         return false;
     start += 3;
     size_t len = strcspn(start, "/?#");
@@ -214,7 +214,7 @@ static int set_headers(struct transfer *t, struct dv_error *err)
     int r = 0;
     for (size_t i = 0; r == 0 && i < t->command->headers.count; i++)
         r = append_header(t, t->command->headers.items[i].name, t->command->headers.items[i].value);
-    if (r == 0 && may_see_secret(t->command)) {
+    if (r == 0 && t->command->authorization.len && may_see_secret(t->command)) {
         char *secret = dv_arena_strndup(t->arena, (const char *)t->command->authorization.data,
                                         t->command->authorization.len);
         r = secret ? append_header(t, "Authorization", secret) : -DV_ERR_NO_MEMORY;
@@ -245,6 +245,11 @@ static void set_options(struct transfer *t)
     curl_easy_setopt(t->easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(t->easy, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(t->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (c->form.len && may_see_secret(c)) {
+        curl_easy_setopt(t->easy, CURLOPT_FOLLOWLOCATION, 0L); /* the form is for this host only */
+        curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->form.len);
+        curl_easy_setopt(t->easy, CURLOPT_COPYPOSTFIELDS, (const char *)c->form.data);
+    }
     if (c->stall_ms) {
         curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_LIMIT, c->file ? SLOWEST_RATE : 1L);
         curl_easy_setopt(t->easy, CURLOPT_LOW_SPEED_TIME, (long)((c->stall_ms + 999) / 1000));

@@ -9,6 +9,7 @@
 
 #define CREDENTIALS_MAX  4096
 #define TOKEN_URL_MAX    8192
+#define TOKEN_FORM_MAX   (60U << 10)
 #define TOKEN_DEFAULT_S  60
 #define TOKEN_LONGEST_S  (30 * 24 * 3600)
 #define PARAMETER_MAX    2048
@@ -208,6 +209,34 @@ int dv_token_url(const struct dv_challenge *challenge,
     if (r < 0)
         return r;
     char *text = dv_arena_strdup(arena, url.data);
+    if (!text)
+        return no_memory(err);
+    *ret = text;
+    return 0;
+}
+
+int dv_token_form(const struct dv_challenge *challenge,
+                  const char *scope,
+                  const char *identity,
+                  struct dv_arena *arena,
+                  char **ret,
+                  struct dv_error *err)
+{
+    DV_AUTO_IN_PLACE(dv_buf) form = DV_BUF_INIT(TOKEN_FORM_MAX);
+    int r = dv_buf_append_str(&form, "grant_type=refresh_token&client_id=davit&scope=", err);
+    if (r == 0)
+        r = append_encoded(&form, challenge->scope ? challenge->scope : scope, err);
+    if (r == 0 && challenge->service)
+        r = dv_buf_append_str(&form, "&service=", err);
+    if (r == 0 && challenge->service)
+        r = append_encoded(&form, challenge->service, err);
+    if (r == 0)
+        r = dv_buf_append_str(&form, "&refresh_token=", err);
+    if (r == 0)
+        r = append_encoded(&form, identity, err);
+    if (r < 0)
+        return r;
+    char *text = dv_arena_strdup(arena, form.data);
     if (!text)
         return no_memory(err);
     *ret = text;

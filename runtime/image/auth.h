@@ -39,6 +39,14 @@ __attribute__((warn_unused_result)) int dv_token_url(const struct dv_challenge *
                                                      char **ret,
                                                      struct dv_error *err);
 
+/* What to post to the realm instead, with an identity token (OAuth 2 refresh token). */
+__attribute__((warn_unused_result)) int dv_token_form(const struct dv_challenge *challenge,
+                                                      const char *scope,
+                                                      const char *identity,
+                                                      struct dv_arena *arena,
+                                                      char **ret,
+                                                      struct dv_error *err);
+
 struct dv_token {
     char *text;
     int64_t expires_s; /* 60, as the protocol says, when the answer is silent */

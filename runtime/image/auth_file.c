@@ -100,6 +100,23 @@ static int keep(struct dv_arena *arena,
     return 0;
 }
 
+/* docker writes these instead of the password where a registry offers it. */
+static int keep_identity(struct dv_arena *arena,
+                         const char *identity,
+                         struct dv_registry_login *ret,
+                         struct dv_error *err)
+{
+    struct dv_registry_login login = {
+        .user = dv_arena_strdup(arena, "(identity token)"),
+        .identity.data = (uint8_t *)dv_arena_strdup(arena, identity),
+        .identity.len = strlen(identity),
+    };
+    if (!login.user || !login.identity.data)
+        return no_memory(err);
+    *ret = login;
+    return 0;
+}
+
 static int say(struct dv_arena *arena,
                const char *entry,
                const char *why,
@@ -150,10 +167,7 @@ static int take_entry(const struct dv_json *entry,
     const char *password = dv_json_text(dv_json_get(entry, "password"));
     const char *identity = dv_json_text(dv_json_get(entry, "identitytoken"));
     if (identity && *identity)
-        return say(arena, key,
-                   "an identity token needs the tool that made it; log in with a "
-                   "password or an access token instead",
-                   ret, err);
+        return keep_identity(arena, identity, ret, err);
     if (auth && *auth)
         return take_pair(key, auth, arena, ret, err);
     if (user && *user)

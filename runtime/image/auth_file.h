@@ -2,9 +2,9 @@
 #pragma once
 /*
  * Credentials that other tools keep: auth.json of podman and skopeo, config.json of docker. Only
- * `auths` entries with a user name and a password are used; credential helpers are programs, and
- * davitd starts none. Any thread; results live in the arena. dv_auth_file_find blocks for the disk,
- * the other is pure.
+ * `auths` entries with a user name and a password, or an identity token, are used; credential
+ * helpers are programs, and davitd starts none. Any thread; results live in the arena.
+ * dv_auth_file_find blocks for the disk, the other is pure.
  */
 #include "base/arena.h"
 #include "base/error.h"
@@ -14,11 +14,11 @@
 
 #define DV_AUTH_FILE_MAX (256U << 10)
 
-/* Fills `ret` for the image `reference` (any form that dv_reference_parse takes): `user` and
- * `password` of the most specific entry (host/repository before host), `note` when there is one
- * that cannot be used; all absent when the file says nothing about the image. Entries are matched
- * as docker and podman write them, also "https://index.docker.io/v1/". CORRUPT for what is no such
- * file. */
+/* Fills `ret` for the image `reference` (any form that dv_reference_parse takes): `user` with
+ * `password` or `identity` of the most specific entry (host/repository before host), `note` when
+ * there is one that cannot be used; all absent when the file says nothing about the image. Entries
+ * are matched as docker and podman write them, also "https://index.docker.io/v1/". CORRUPT for what
+ * is no such file. */
 __attribute__((warn_unused_result)) int dv_auth_file_parse(const char *bytes,
                                                            size_t len,
                                                            const char *reference,

@@ -43,6 +43,14 @@ int dv_pull_fill_token(struct dv_pull *pull, struct task *task, struct dv_error 
     if (pull->is_secret_withheld)
         return 0;
     cmd->secret_host = host;
+    if (pull->identity) {
+        char *form = NULL;
+        cmd->url = pull->challenge.realm;
+        if (dv_token_form(&pull->challenge, scope, pull->identity, pull->arena, &form, &cause) < 0)
+            return dv_pull_die_for_good(pull, &cause, err);
+        cmd->form = dv_pull_secret(form);
+        return 0;
+    }
     char *basic = dv_auth_basic(pull->arena, pull->user, pull->password);
     cmd->authorization = dv_pull_secret(basic);
     return basic ? 0 : dv_pull_no_memory(pull, err);
@@ -88,6 +96,8 @@ int dv_pull_login_wanted(struct dv_pull *pull,
                          const struct dv_download_result *answer,
                          struct dv_error *err)
 {
+    if (task->login != pull->login)
+        return 0; /* the login has changed since it was sent: again, with the new one */
     /* A layer may take longer than many logins are good for. */
     if (answer->bytes > task->seen_bytes) {
         task->seen_bytes = answer->bytes;
@@ -95,8 +105,6 @@ int dv_pull_login_wanted(struct dv_pull *pull,
     }
     if (++task->login_tries > LOGIN_TRIES_MAX)
         return dv_pull_deny(pull, task, answer, err);
-    if (task->login != pull->login)
-        return 0; /* the login has changed since it was sent: again, with the new one */
     struct task *token = &pull->tasks[TASK_TOKEN];
     if (token->stage == STAGE_GET) {
         task->waits_for_token = true;
@@ -107,7 +115,7 @@ int dv_pull_login_wanted(struct dv_pull *pull,
     if (dv_challenge_parse(&answer->headers, pull->arena, &challenge, &cause) < 0)
         return dv_pull_die(pull, &cause, err);
     if (!challenge.is_bearer) {
-        if (pull->is_basic || !pull->user)
+        if (pull->is_basic || !pull->user || pull->identity)
             return dv_pull_deny(pull, task, answer, err);
         char *basic = dv_auth_basic(pull->arena, pull->user, pull->password);
         if (!basic)

@@ -69,6 +69,8 @@ struct dv_pull {
     const char *password;
     const char *found_user; /* of the login that the caller brought: for the registry only */
     const char *found_password;
+    const char *found_identity;
+    const char *identity;   /* stands for the password at a token server; NULL: none */
     const char *login_note; /* why those of the credentials file are not used */
     char *authorization;    /* NULL: none */
     bool is_basic;

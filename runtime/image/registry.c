@@ -41,6 +41,7 @@ static void ask_host(struct dv_pull *pull, const char *host, const char *configu
     bool is_known = pull->registry && pull->registry->user;
     pull->user = is_known ? pull->registry->user : is_mirror ? NULL : pull->found_user;
     pull->password = is_known ? pull->registry->password : is_mirror ? NULL : pull->found_password;
+    pull->identity = is_known || is_mirror ? NULL : pull->found_identity;
     pull->is_insecure = dv_registry_is_insecure(pull->settings, configured);
     pull->is_https = !pull->is_insecure;
     pull->is_transport_settled = false;
@@ -100,7 +101,12 @@ take_login(struct dv_pull *pull, const struct dv_registry_login *login, struct d
     const char *password = login->password.len ? (const char *)login->password.data : "";
     pull->found_user = dv_arena_strdup(pull->arena, login->user);
     pull->found_password = dv_arena_strndup(pull->arena, password, login->password.len);
-    return pull->found_user && pull->found_password ? 0 : dv_pull_no_memory(pull, err);
+    if (login->identity.len)
+        pull->found_identity =
+            dv_arena_strndup(pull->arena, (const char *)login->identity.data, login->identity.len);
+    bool is_copied =
+        pull->found_user && pull->found_password && (!login->identity.len || pull->found_identity);
+    return is_copied ? 0 : dv_pull_no_memory(pull, err);
 }
 
 int dv_pull_new(const struct dv_pull_options *options, struct dv_pull **ret, struct dv_error *err)

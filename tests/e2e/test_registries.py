@@ -125,12 +125,31 @@ def test_anonymous_token(world, broker, peer):
 
 
 def test_token_that_expires_in_the_middle_is_renewed(world, broker, peer):
-    registry = HandRegistry(world, login=("bearer", USER, PASSWORD), token_uses=2)
+    registry = HandRegistry(world, login=("bearer", USER, PASSWORD), token_uses=3)
     extra = [images.layer({f"f{i}": (bytes([i]) * 1000, 0o644)}) for i in range(4)]
     reference = registry.push(images.busybox(["true"], extra_layers=extra), "team/app")
     start_gateway(world, broker, peer, [registry.host], {registry.host: credentials()})
     works(peer, reference)
     assert len(registry.token_calls) > 1
+
+
+@pytest.mark.parametrize("is_right", [True, False], ids=["right", "wrong"])
+def test_identity_token_is_posted_to_the_token_server(world, broker, peer, is_right):
+    registry = HandRegistry(world, login=("bearer", USER, PASSWORD))
+    reference = registry.push(images.busybox(["true"]), "team/app")
+    file = world.directory / "auth.json"
+    file.write_text(json.dumps({"auths": {registry.host: {
+        "auth": base64.b64encode(b"00000000:").decode(),
+        "identitytoken": PASSWORD if is_right else "stale"}}}))
+    gateway = start_gateway(world, broker, peer, [registry.host], auth_file=file)
+    if not is_right:
+        fails(peer, reference, "(identity token)", "do not do")
+        return
+    works(peer, reference)
+    assert registry.token_calls == [({
+        "grant_type": ["refresh_token"], "client_id": ["davit"], "service": ["test registry"],
+        "scope": ["repository:team/app:pull"], "refresh_token": [PASSWORD]}, None)]
+    secrets_are_kept(gateway, "s3cret%3Awith%2Fsigns")
 
 
 def test_a_layer_that_takes_longer_than_many_logins(world, broker, peer):

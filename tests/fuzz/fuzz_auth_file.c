@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (arena &&
         dv_auth_file_parse((const char *)data, size, "r.example:5000/team/app:1", arena, &login,
                            &err) == 0 &&
-        login.user && (!login.password.data || login.note))
+        login.user && ((!login.password.data && !login.identity.data) || login.note))
         abort();
     return 0;
 }

@@ -148,9 +148,14 @@ class HandRegistry:
 
     def _give_token(self, request):
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(request.path).query)
+        form = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+        if request.command == "POST":
+            query = urllib.parse.parse_qs(form.decode())
         with self._lock:
             self.token_calls.append((query, request.headers.get("Authorization")))
-            if self.login[1] and not self._has_password(request):
+            if request.command == "POST" and query.get("refresh_token") != [self.login[2]]:
+                token = None
+            elif request.command != "POST" and self.login[1] and not self._has_password(request):
                 token = None
             else:
                 token = f"token-{len(self.token_calls)}"

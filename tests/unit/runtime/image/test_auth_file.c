@@ -83,8 +83,6 @@ Test(auth_file, says_what_it_cannot_use)
         {"{\"auths\":{\"r.example:5000\":{}}}", "empty"},
         {"{\"auths\":{\"r.example:5000\":{\"auth\":\"!!\"}}}", "base64"},
         {"{\"auths\":{\"r.example:5000\":{\"auth\":\"dXNlcg==\"}}}", "base64"}, /* no colon */
-        {"{\"auths\":{\"r.example:5000\":{\"auth\":\"dXNlcjpwYXNz\",\"identitytoken\":\"t\"}}}",
-         "identity token"},
         {"{\"credHelpers\":{\"r.example:5000\":\"ecr\"}}", "helper"},
         {"{\"credsStore\":\"secretservice\",\"auths\":{\"r.example:5000\":{}}}", "helper"},
     };
@@ -94,6 +92,16 @@ Test(auth_file, says_what_it_cannot_use)
         cr_assert_not_null(login.note, "row %zu", i);
         cr_assert_not_null(strstr(login.note, rows[i].word), "row %zu: %s", i, login.note);
     }
+}
+
+Test(auth_file, an_identity_token_stands_for_the_password)
+{
+    struct dv_registry_login login =
+        find("{\"auths\":{\"r.example:5000\":{\"auth\":\"dXNlcjpwYXNz\",\"identitytoken\":\"t\"}}}",
+             REF);
+    cr_assert_not_null(login.user);
+    cr_assert_eq(login.password.len, 0);
+    cr_assert_str_eq((const char *)login.identity.data, "t");
 }
 
 Test(auth_file, refuses_what_is_no_such_file)
