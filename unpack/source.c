@@ -29,6 +29,8 @@ struct dv_unpack_source {
     uint64_t bytes; /* of the tar so far */
     struct dv_unpack_digest *digest;
     struct dv_unpack_digest *diff_id;
+    bool is_encrypted;
+    struct dv_layer_cipher *cipher; /* borrowed */
     z_stream gzip;
     bool has_gzip;
     ZSTD_DStream *zstd;
@@ -52,10 +54,19 @@ static const char *const media_types[] = {
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 };
 
-static bool is_known_media_type(const char *media_type)
+/* An encrypted layer has the type of what it decrypts to, with a suffix. */
+static bool is_known_media_type(const char *media_type, bool is_encrypted)
 {
+    static const char suffix[] = "+encrypted";
+    size_t len = strlen(media_type);
+    if (is_encrypted) {
+        size_t cut = sizeof(suffix) - 1;
+        if (len < cut || strcmp(media_type + len - cut, suffix) != 0)
+            return false;
+        len -= cut;
+    }
     for (size_t i = 0; i < sizeof(media_types) / sizeof(media_types[0]); i++)
-        if (strcmp(media_type, media_types[i]) == 0)
+        if (strlen(media_types[i]) == len && memcmp(media_type, media_types[i], len) == 0)
             return true;
     return false;
 }
@@ -64,7 +75,7 @@ int dv_unpack_source_new(const struct dv_unpack_source_options *options,
                          struct dv_unpack_source **ret,
                          struct dv_error *err)
 {
-    if (!is_known_media_type(options->media_type))
+    if (!is_known_media_type(options->media_type, options->is_encrypted))
         return dv_error_set(err, DV_ERR_UNSUPPORTED,
                             "media type '%.160s' is not a layer that can be unpacked (tar, "
                             "tar+gzip or tar+zstd)",
@@ -74,6 +85,7 @@ int dv_unpack_source_new(const struct dv_unpack_source_options *options,
         return dv_error_set(err, DV_ERR_NO_MEMORY, "blob: out of memory");
     source->fd = options->fd;
     source->bytes_max = options->bytes_max;
+    source->is_encrypted = options->is_encrypted;
     int r = 0;
     if (options->digest)
         r = dv_unpack_digest_new(options->digest, "blob digest", &source->digest, err);
@@ -83,6 +95,11 @@ int dv_unpack_source_new(const struct dv_unpack_source_options *options,
         return r;
     *ret = dv_steal(&source);
     return 0;
+}
+
+void dv_unpack_source_set_cipher(struct dv_unpack_source *source, struct dv_layer_cipher *cipher)
+{
+    source->cipher = cipher;
 }
 
 void dv_unpack_source_free(struct dv_unpack_source *source)
@@ -102,6 +119,13 @@ static int add(struct dv_unpack_digest *digest, const void *bytes, size_t len, s
     return digest ? dv_unpack_digest_add(digest, bytes, len, err) : 0;
 }
 
+static int decrypt(struct dv_unpack_source *source, void *bytes, size_t len, struct dv_error *err)
+{
+    if (!source->cipher)
+        return dv_error_set(err, DV_ERR_DENIED, "the blob is encrypted and has no key");
+    return dv_layer_cipher_decrypt(source->cipher, bytes, len, err);
+}
+
 /* Appends blob bytes behind those left in `in`; at the end only is_blob_end changes. */
 static int fill(struct dv_unpack_source *source, struct dv_error *err)
 {
@@ -119,6 +143,8 @@ static int fill(struct dv_unpack_source *source, struct dv_error *err)
             return 0;
         }
         int r = add(source->digest, source->in + source->in_len, (size_t)got, err);
+        if (r == 0 && source->is_encrypted)
+            r = decrypt(source, source->in + source->in_len, (size_t)got, err);
         if (r < 0)
             return r;
         source->in_len += (size_t)got;
@@ -264,5 +290,7 @@ int dv_unpack_source_finish(struct dv_unpack_source *source, struct dv_error *er
             return r;
     } while (len > 0);
     int r = source->digest ? dv_unpack_digest_verify(source->digest, err) : 0;
+    if (r == 0 && source->cipher)
+        r = dv_layer_cipher_finish(source->cipher, err);
     return r < 0 || !source->diff_id ? r : dv_unpack_digest_verify(source->diff_id, err);
 }

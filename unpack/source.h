@@ -2,12 +2,15 @@
 #pragma once
 /*
  * The bytes of one layer blob, decompressed as a stream, with both digests computed on the way:
- * of the blob as stored and of the tar inside (the diff id). Memory is fixed: two buffers and the
- * window of the decompressor. Blocks on the descriptor only. Not thread-safe: one owner.
+ * of the blob as stored and of the tar inside (the diff id). An encrypted blob is decrypted first.
+ * Memory is fixed: two buffers and the window of the decompressor. Blocks on the descriptor only.
+ * Not thread-safe: one owner.
  */
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "unpack/decrypt/layer_cipher.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +25,7 @@ struct dv_unpack_source_options {
     const char *digest;     /* of the blob; NULL: not verified */
     const char *diff_id;    /* of the tar; likewise */
     uint64_t bytes_max;     /* ceiling for the tar */
+    bool is_encrypted;      /* media_type ends in +encrypted; a cipher must be set */
 };
 
 /* UNSUPPORTED for a media type that is no layer tar, INVALID for a malformed digest. The blob is
@@ -32,6 +36,9 @@ dv_unpack_source_new(const struct dv_unpack_source_options *options,
                      struct dv_error *err);
 void dv_unpack_source_free(struct dv_unpack_source *source);
 DV_DEFINE_CLEANUP(dv_unpack_source, dv_unpack_source_free)
+
+/* What decrypts the blob, borrowed until the source is freed; before the first read. */
+void dv_unpack_source_set_cipher(struct dv_unpack_source *source, struct dv_layer_cipher *cipher);
 
 /* The next bytes of the tar, valid until the next call; *ret_len 0 at the end. The first bytes of
  * the blob say how it is compressed: registries hold layers whose media type names another
