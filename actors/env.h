@@ -25,25 +25,26 @@ struct dv_runtime;
 
 /* Numbers from the configuration; all times in milliseconds. */
 struct dv_actor_settings {
-    int64_t stop_timeout_ms;     /* manager.default_ctrs_stop_timeout */
-    int64_t command_timeout_ms;  /* other commands */
-    int64_t job_timeout_ms;      /* one call of the OCI runtime */
-    int64_t pull_stall_ms;       /* a pull without a byte for so long fails */
-    int64_t restart_first_ms;    /* first wait of the back-off */
-    int64_t restart_max_ms;      /* its ceiling */
-    int64_t restart_stable_ms;   /* a run this long starts the back-off anew */
-    unsigned launches_max;       /* starts by policy at the same time */
-    int64_t unpack_timeout_ms;   /* one layer */
-    int64_t pull_rate_max;       /* bytes a second of all pulls together, 0: no limit */
-    int64_t image_expiry_ms;     /* unused images are removed after so long; -1: never */
-    int64_t repeat_window_ms;    /* how long answers are remembered */
-    int64_t checkpoint_ms;       /* records are written beside the journal this often */
-    int64_t rotate_bytes;        /* the journal is written anew beyond that, 0: 16 MB */
-    int64_t artifact_ms;         /* one artifact may take so long, with all its tries */
-    int64_t replace_wait_ms;     /* a container that replaces another must stay up so long */
-    unsigned workers;            /* size of the pool */
-    unsigned commands_max;       /* admission: commands in progress per bridge */
-    unsigned repeats_max;        /* answers remembered per bridge */
+    int64_t stop_timeout_ms;    /* manager.default_ctrs_stop_timeout */
+    int64_t command_timeout_ms; /* other commands */
+    int64_t job_timeout_ms;     /* one call of the OCI runtime */
+    int64_t pull_stall_ms;      /* a pull without a byte for so long fails */
+    int64_t restart_first_ms;   /* first wait of the back-off */
+    int64_t restart_max_ms;     /* its ceiling */
+    int64_t restart_stable_ms;  /* a run this long starts the back-off anew */
+    unsigned launches_max;      /* starts by policy at the same time */
+    int64_t unpack_timeout_ms;  /* one layer */
+    int64_t pull_rate_max;      /* bytes a second of all pulls together, 0: no limit */
+    int64_t image_expiry_ms;    /* unused images are removed after so long; -1: never */
+    int64_t repeat_window_ms;   /* how long answers are remembered */
+    int64_t checkpoint_ms;      /* records are written beside the journal this often */
+    int64_t rotate_bytes;       /* the journal is written anew beyond that, 0: 16 MB */
+    int64_t artifact_ms;        /* one artifact may take so long, with all its tries */
+    int64_t replace_wait_ms;    /* a container that replaces another must stay up so long */
+    const char *decryption;     /* keys for containers without their own, a line each; NULL: none */
+    unsigned workers;           /* size of the pool */
+    unsigned commands_max;      /* admission: commands in progress per bridge */
+    unsigned repeats_max;       /* answers remembered per bridge */
     unsigned twin_in_flight_max; /* twin changes sent and not acknowledged, per bridge */
     unsigned outbox_max;         /* twin changes waiting, per bridge */
     size_t message_bytes_max;    /* of one live message */

@@ -8,12 +8,18 @@ static const char *const source_names[] = {"default", "file", "command line"};
 static const char *const type_names[] = {"text",   "secret text", "true/false",
                                          "number", "duration",    "list of texts"};
 
-static int
-print_texts(const struct dv_config_texts *texts, struct dv_buf *out, struct dv_error *err)
+static int print_texts(const struct dv_config_texts *texts,
+                       bool has_secrets,
+                       struct dv_buf *out,
+                       struct dv_error *err)
 {
     int r = dv_buf_append_str(out, "[", err);
-    for (size_t i = 0; r == 0 && i < texts->count; i++)
-        r = dv_buf_printf(out, err, "%s\"%s\"", i ? ", " : "", texts->items[i]);
+    for (size_t i = 0; r == 0 && i < texts->count; i++) {
+        const char *text = texts->items[i];
+        size_t len = has_secrets ? strcspn(text, ":") : strlen(text);
+        r = dv_buf_printf(out, err, "%s\"%.*s%s\"", i ? ", " : "", (int)len, text,
+                          text[len] ? ":***" : "");
+    }
     return r < 0 ? r : dv_buf_append_str(out, "]", err);
 }
 
@@ -36,7 +42,8 @@ static int print_value(const struct config_key *key,
     case CONFIG_DURATION:
         return dv_buf_append_str(out, config_duration_text(*(const int64_t *)at, text), err);
     case CONFIG_TEXTS:
-        return print_texts(at, out, err);
+        /* A key file may have its password behind it. */
+        return print_texts(at, strcmp(key->path, "containers.image_dec_keys") == 0, out, err);
     }
     return 0;
 }

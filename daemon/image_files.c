@@ -24,7 +24,7 @@ static int lookup(struct dv_image_files *base,
                   struct dv_error *err)
 {
     struct files *files = (struct files *)base;
-    return dv_image_lookup(files->store, job->ref, &files->unpacker, arena, ret, err);
+    return dv_image_lookup(files->store, job, &files->unpacker, arena, ret, err);
 }
 
 static int commit(struct dv_image_files *base,

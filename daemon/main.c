@@ -22,6 +22,7 @@
 #include "daemon/settings.h"
 #include "daemon/streams.h"
 #include "messages/markdown.h"
+#include "spec/decryption.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -39,6 +40,7 @@
 #define WATCHDOG_S       30
 #define MONITOR_RETRY_MS 500
 #define NS_PER_MS        1000000
+#define DECRYPTION_MAX   (256U << 10)
 
 /* -- the process ---------------------------------------------------------------------------- */
 
@@ -104,6 +106,7 @@ struct daemon {
     struct daemon_ports ports;
     struct dv_journal *journal;
     struct dv_actor_settings settings;
+    struct dv_buf decryption; /* the keys for containers without their own */
     struct dv_limit_refusals limits;
     struct dv_hono_config hono;
     struct dv_local_config local;
@@ -184,12 +187,29 @@ static int fill_bridges(struct daemon *d, struct dv_error *err)
     return r;
 }
 
+/* Freed with the process: it lives as long as the last container. */
+static int take_decryption(struct daemon *d, struct dv_error *err)
+{
+    const struct dv_config *c = d->config;
+    const struct dv_decryption decryption = {
+        .keys = {(char **)(uintptr_t)c->image_dec_keys.items, c->image_dec_keys.count},
+        .recipients = {(char **)(uintptr_t)c->image_dec_recipients.items,
+                       c->image_dec_recipients.count},
+    };
+    d->decryption = DV_BUF_INIT(DECRYPTION_MAX);
+    int r = dv_decryption_write(&decryption, &d->decryption, err);
+    d->settings.decryption = d->decryption.data;
+    return r < 0 ? dv_error_prefix(err, "containers.image_dec_keys: ") : 0;
+}
+
 static int prepare(struct daemon *d, struct dv_error *err)
 {
     int r = daemon_check_settings(d->config, err);
     if (r == 0)
         r = daemon_take_place(d->config, &d->lock, err);
     daemon_settings(d->config, &d->settings);
+    if (r == 0)
+        r = take_decryption(d, err);
     if (r == 0)
         r = daemon_check_boot(d->config, &d->settings.same_boot, err);
     if (r == 0)

@@ -49,7 +49,7 @@ static const struct spec_row resource_rows[] = {
 };
 
 static const struct spec_row decryption_rows[] = {
-    {"keys", "keys", "keys", SPEC_PLAIN},
+    {"keys", "keys", "keys", SPEC_FILE_SECRETS},
     {"recipients", "recipients", "recipients", SPEC_PLAIN},
 };
 
@@ -101,6 +101,7 @@ static const struct spec_row record_rows[] = {
     {"started_before", NULL, "started_successfully_before", SPEC_PLAIN},
     {"layers", NULL, "davit.layers", SPEC_PLAIN},
     {"image_id", NULL, "davit.image_id", SPEC_PLAIN},
+    {"is_image_encrypted", NULL, "davit.image_encrypted", SPEC_PLAIN},
     {"start_pending", NULL, "davit.start_pending", SPEC_PLAIN},
     {"restart_wait_ms", NULL, "davit.restart_wait_ms", SPEC_PLAIN},
     {"restart_due_ns", NULL, "davit.restart_due_ns", SPEC_PLAIN},

@@ -16,6 +16,7 @@ enum spec_rule {
     SPEC_AT_LEAST_ONE, /* a given number below 1 is an error */
     SPEC_TIME,         /* record: RFC 3339 text; struct: wall clock nanoseconds */
     SPEC_NUMBER,       /* an enum that the record writes as its number */
+    SPEC_FILE_SECRETS, /* file:password texts: the API is shown the file alone */
     SPEC_NO_EMPTY,     /* a given empty text is an error, elsewhere it means "not given" */
 };
 

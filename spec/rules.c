@@ -257,11 +257,33 @@ static int check_env(const struct dv_container_spec *spec, struct dv_error *err)
     return 0;
 }
 
+/* What stands behind the file is a secret, so the value is not repeated. */
+static int check_decryption(const struct dv_container_spec *spec, struct dv_error *err)
+{
+    static const char recipient[] = "pkcs7:/";
+    const struct dv_decryption *decryption = spec->decryption;
+    for (size_t i = 0; decryption && i < decryption->keys.count; i++) {
+        const char *key = decryption->keys.items[i];
+        if (key[0] != '/' || strpbrk(key, "\r\n"))
+            return dv_error_set(
+                err, DV_ERR_INVALID,
+                "config.decryption.keys[%zu] is not the absolute path of a file, or "
+                "that and a colon and its password",
+                i);
+    }
+    for (size_t i = 0; decryption && i < decryption->recipients.count; i++)
+        if (strncmp(decryption->recipients.items[i], recipient, sizeof(recipient) - 1) != 0 ||
+            strpbrk(decryption->recipients.items[i], "\r\n"))
+            return bad_item(err, "config.decryption.recipients", i, decryption->recipients.items[i],
+                            "is not pkcs7: and the absolute path of a certificate");
+    return 0;
+}
+
 int dv_spec_check(const struct dv_container_record *record, struct dv_error *err)
 {
     static int (*const checks[])(const struct dv_container_spec *, struct dv_error *) = {
         check_mounts, check_privileged,  check_devices, check_capabilities,
-        check_ports,  check_extra_hosts, check_env,
+        check_ports,  check_extra_hosts, check_env,     check_decryption,
     };
     const struct dv_container_spec *spec = record->spec;
     int r = check_names(record, err);

@@ -49,6 +49,14 @@ static void write_texts(struct dv_json_writer *w, const struct dv_texts *texts)
     dv_jw_array_end(w);
 }
 
+static void write_files(struct dv_json_writer *w, const struct dv_texts *texts)
+{
+    dv_jw_array(w);
+    for (size_t i = 0; i < texts->count; i++)
+        dv_jw_text_len(w, texts->items[i], strcspn(texts->items[i], ":"));
+    dv_jw_array_end(w);
+}
+
 static void write_time(struct dv_json_writer *w, int64_t ns)
 {
     char text[DV_TIME_TEXT_SIZE];
@@ -82,7 +90,7 @@ static void write_api_value(struct dv_json_writer *w,
         dv_jw_text(w, *(char *const *)at);
         break;
     case DV_FIELD_TEXTS:
-        write_texts(w, at);
+        (row->rule == SPEC_FILE_SECRETS ? write_files : write_texts)(w, at);
         break;
     case DV_FIELD_STRUCT:
         dv_jw_object(w);

@@ -6,8 +6,6 @@
 
 #include <stdio.h>
 
-#define DAY_MS (24LL * 3600 * 1000)
-
 /* Nothing of a container that was never committed stays: not its name, not its claim on the image.
  */
 static void give_up(struct container *c, const struct dv_error *cause)
@@ -78,6 +76,7 @@ static int take_image(struct container *c,
     c->record->start_pending = task->is_automatic;
     c->record->image_id = ready->image_id;
     c->record->layers = ready->layers;
+    c->record->is_image_encrypted = ready->is_encrypted;
     container_move(c, DV_EDGE_CREATED);
     c->record->state->pid = -1;
     c->record->created_ns = dv_clock_wall_ns(dv_cell_clock(c->cell));
@@ -106,7 +105,5 @@ static void on_image(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
 
 void container_create(struct container *c, struct task *task)
 {
-    struct dv_image_ensure_cmd body = {.ref = c->record->spec->image_ref, .owner = c->record->id};
-    /* The image cell ends a pull that stalls; a slow one may take as long as it likes. */
-    dv_ask(c->cell, DV_ADDRESS_IMAGE, DV_KIND_image_ensure_cmd, &body, DAY_MS, on_image, task);
+    container_ask_image(c, on_image, task);
 }

@@ -137,6 +137,10 @@ void container_restore(struct container *c, struct task *task);
 void container_start(struct container *c, struct task *task);
 void container_stop(struct container *c, struct task *task);
 void container_halt(struct container *c, struct task *task);
+/* Its image, pulled where it is missing, if its keys open it; `fn` gets image_ready. */
+void container_ask_image(struct container *c, dv_outcome_fn *fn, void *ctx);
+/* Whether its keys open the image that it was made of. */
+void container_ask_authorization(struct container *c, dv_outcome_fn *fn, void *ctx);
 void container_pause(struct container *c, struct task *task);
 void container_resume(struct container *c, struct task *task);
 void container_rename(struct container *c, struct task *task);

@@ -15,8 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DAY_MS (24LL * 3600 * 1000)
-
 static void finish_start(struct container *c)
 {
     struct task *task = c->current;
@@ -202,6 +200,7 @@ static void on_image(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
     const struct dv_image_ready *ready = outcome->body;
     c->record->image_id = ready->image_id;
     c->record->layers = ready->layers;
+    c->record->is_image_encrypted = ready->is_encrypted;
     /* The answer is borrowed; the copy owns its texts. */
     if (container_adopt_record(c, c->record, &err) < 0) {
         c->record->image_id = NULL;
@@ -219,8 +218,18 @@ static void on_image(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
 /* A record that davit has not made knows nothing of images here. */
 static void fetch_image(struct container *c, struct task *task)
 {
-    struct dv_image_ensure_cmd body = {.ref = c->record->spec->image_ref, .owner = c->record->id};
-    dv_ask(c->cell, DV_ADDRESS_IMAGE, DV_KIND_image_ensure_cmd, &body, DAY_MS, on_image, task);
+    container_ask_image(c, on_image, task);
+}
+
+static void on_authorized(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    if (dv_cell_is_ending(cell))
+        return;
+    struct container *c = dv_cell_state(cell);
+    if (outcome->error)
+        fail_start(c, outcome->error);
+    else
+        create_in_runtime(c, ctx);
 }
 
 void container_start(struct container *c, struct task *task)
@@ -249,6 +258,8 @@ void container_start(struct container *c, struct task *task)
         fail_start(c, &err);
     else if (!c->record->image_id)
         fetch_image(c, task);
+    else if (c->record->is_image_encrypted)
+        container_ask_authorization(c, on_authorized, task);
     else
         create_in_runtime(c, task);
 }

@@ -50,6 +50,8 @@ static int new_pull(struct state *s,
 static int want(struct state *s,
                 const char *text,
                 const char *owner,
+                const struct dv_bytes *keys,
+                bool is_own,
                 bool is_anew,
                 struct dv_request **request,
                 struct dv_error *err)
@@ -61,10 +63,18 @@ static int want(struct state *s,
     struct pull *pull = find_pull(s, reference.text);
     bool is_first = !pull;
     struct waiter *waiter = calloc(1, sizeof(*waiter));
-    if (!waiter)
-        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a pull");
-    if (is_first && (r = new_pull(s, &reference, &pull, err)) < 0) {
+    if (waiter && keys->len)
+        waiter->keys.data = malloc(keys->len);
+    if (!waiter || (keys->len && !waiter->keys.data)) {
         free(waiter);
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a pull");
+    }
+    if (keys->len)
+        memcpy(waiter->keys.data, keys->data, keys->len);
+    waiter->keys.len = keys->len;
+    waiter->is_own = is_own;
+    if (is_first && (r = new_pull(s, &reference, &pull, err)) < 0) {
+        waiter_free(waiter);
         return r;
     }
     snprintf(waiter->owner, sizeof(waiter->owner), "%s", owner);
@@ -83,14 +93,47 @@ static int
 on_ensure(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
 {
     const struct dv_image_ensure_cmd *command = body;
-    return want(dv_cell_state(cell), command->ref, command->owner, false, request, err);
+    return want(dv_cell_state(cell), command->ref, command->owner, &command->keys, command->is_own,
+                false, request, err);
 }
 
 static int
 on_pull(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
 {
     const struct dv_image_pull_cmd *command = body;
-    return want(dv_cell_state(cell), command->ref, "", true, request, err);
+    struct state *s = dv_cell_state(cell);
+    const char *keys = s->env->settings->decryption;
+    struct dv_bytes own = {(uint8_t *)(uintptr_t)keys, keys ? strlen(keys) : 0};
+    return want(s, command->ref, "", &own, false, true, request, err);
+}
+
+/* -- keys of encrypted images ---------------------------------------------------------------- */
+
+static void on_authorized(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    struct dv_request *request = ctx;
+    if (outcome->error)
+        dv_answer_error(cell, &request, outcome->error);
+    else
+        dv_answer_done(cell, &request);
+}
+
+static int on_authorize(struct dv_cell *cell,
+                        const void *body,
+                        struct dv_request **request,
+                        struct dv_error *err)
+{
+    const struct state *s = dv_cell_state(cell);
+    const struct dv_image_authorize_cmd *command = body;
+    struct dv_reference reference;
+    int r = dv_reference_parse(dv_str_of(command->ref), &reference, err);
+    if (r < 0)
+        return r;
+    struct dv_image_lookup_job job = {
+        .ref = reference.text, .image_id = command->image_id, .keys = command->keys};
+    dv_ask(cell, DV_ADDRESS_WORKERS, DV_KIND_image_lookup_job, &job,
+           s->env->settings->job_timeout_ms * 2, on_authorized, dv_steal(request));
+    return 0;
 }
 
 static void drop_waiter(struct pull *pull, const char *owner)
@@ -110,7 +153,7 @@ static void drop_waiter(struct pull *pull, const char *owner)
         *at = waiter->next;
         pull->waiter_count--;
         dv_answer_error(pull->state->cell, &waiter->request, &gone);
-        free(waiter);
+        waiter_free(waiter);
     }
 }
 
@@ -348,15 +391,11 @@ on_load(struct dv_cell *cell, const void *body, struct dv_request **request, str
 /* -- life ----------------------------------------------------------------------------------- */
 
 static const struct dv_handler handlers[] = {
-    {DV_KIND_image_ensure_cmd, on_ensure},
-    {DV_KIND_image_released, on_released},
-    {DV_KIND_image_pull_cmd, on_pull},
-    {DV_KIND_image_pulls_query, on_pulls},
-    {DV_KIND_image_list_query, on_list},
-    {DV_KIND_image_remove_cmd, on_remove},
-    {DV_KIND_image_prune_cmd, on_prune},
-    {DV_KIND_image_load_cmd, on_load},
-    {DV_KIND_download_progress, pull_on_progress},
+    {DV_KIND_image_ensure_cmd, on_ensure},       {DV_KIND_image_authorize_cmd, on_authorize},
+    {DV_KIND_image_released, on_released},       {DV_KIND_image_pull_cmd, on_pull},
+    {DV_KIND_image_pulls_query, on_pulls},       {DV_KIND_image_list_query, on_list},
+    {DV_KIND_image_remove_cmd, on_remove},       {DV_KIND_image_prune_cmd, on_prune},
+    {DV_KIND_image_load_cmd, on_load},           {DV_KIND_download_progress, pull_on_progress},
     {DV_KIND_image_pull_cancel, on_pull_cancel},
 };
 

@@ -21,6 +21,8 @@ struct waiter {
     struct waiter *next;
     struct dv_request *request;
     char owner[OWNER_SIZE]; /* container; "": a person */
+    struct dv_bytes keys;   /* its own; wiped when the waiter goes */
+    bool is_own;            /* not those of the daemon */
 };
 
 struct pull {
@@ -40,6 +42,10 @@ struct pull {
     bool is_held;            /* goes on when the collection is over */
     bool is_over;            /* answered; freed when the last ask is back */
 };
+
+/* The keys of all that wait, each line once more for each of them; the caller ends it. */
+int pull_keys(const struct pull *pull, struct dv_buf *out, struct dv_error *err);
+void waiter_free(struct waiter *waiter);
 
 /* An image that a container was told of and whose record does not name it yet. */
 struct grant {

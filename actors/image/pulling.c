@@ -2,12 +2,15 @@
 /* From a reference to an unpacked image: the machine of runtime/image says what to do next. */
 #include "actors/addresses.h"
 #include "actors/image/internal.h"
+#include "base/buf.h"
 #include "base/log.h"
+#include "runtime/image/manifest.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define PROGRESS_MS 1000
+#define KEYS_MAX    (300U << 10) /* of all that wait for one image */
 
 /* An ask on behalf of a pull. */
 struct step {
@@ -22,6 +25,72 @@ struct step {
 static void advance(struct pull *pull);
 static void ask_login(struct pull *pull);
 
+/* -- keys ----------------------------------------------------------------------------------- */
+
+void waiter_free(struct waiter *waiter)
+{
+    if (waiter->keys.data)
+        explicit_bzero(waiter->keys.data, waiter->keys.len);
+    free(waiter->keys.data);
+    free(waiter);
+}
+
+int pull_keys(const struct pull *pull, struct dv_buf *out, struct dv_error *err)
+{
+    int r = 0;
+    for (const struct waiter *waiter = pull->waiters; r == 0 && waiter; waiter = waiter->next)
+        r = dv_buf_append(out, waiter->keys.data ? (char *)waiter->keys.data : "", waiter->keys.len,
+                          err);
+    return r;
+}
+
+static void wipe(struct dv_buf *keys)
+{
+    if (keys->data)
+        explicit_bzero(keys->data, keys->len);
+    dv_buf_done(keys);
+}
+
+/* One container that has still to show that its keys open what others pulled. */
+struct proof {
+    struct state *state;
+    struct dv_request *request;
+    char owner[OWNER_SIZE];
+};
+
+static void on_proved(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    struct proof *proof = ctx;
+    if (outcome->error) {
+        keep_release(proof->state, proof->owner);
+        dv_answer_error(cell, &proof->request, outcome->error);
+    } else {
+        dv_answer(cell, &proof->request, DV_KIND_image_ready, outcome->body);
+    }
+    free(proof);
+}
+
+/* True if the answer comes later. */
+static bool ask_proof(struct pull *pull, struct waiter *waiter)
+{
+    struct state *s = pull->state;
+    struct proof *proof = calloc(1, sizeof(*proof));
+    if (!proof) {
+        struct dv_error err = DV_ERROR_INIT;
+        dv_error_set(&err, DV_ERR_NO_MEMORY, "no memory to try decryption keys");
+        dv_answer_error(s->cell, &waiter->request, &err);
+        return true;
+    }
+    proof->state = s;
+    proof->request = dv_steal(&waiter->request);
+    snprintf(proof->owner, sizeof(proof->owner), "%s", waiter->owner);
+    struct dv_image_lookup_job job = {
+        .ref = pull->reference, .keys = waiter->keys, .is_own = waiter->is_own};
+    dv_ask(s->cell, DV_ADDRESS_WORKERS, DV_KIND_image_lookup_job, &job,
+           s->env->settings->job_timeout_ms * 2, on_proved, proof);
+    return true;
+}
+
 /* -- life of a pull ------------------------------------------------------------------------- */
 
 void pull_free(struct pull *pull)
@@ -35,7 +104,7 @@ void pull_free(struct pull *pull)
     while (pull->waiters) {
         struct waiter *waiter = pull->waiters;
         pull->waiters = waiter->next;
-        free(waiter);
+        waiter_free(waiter);
     }
     dv_pull_free(pull->machine);
     free(pull);
@@ -71,9 +140,11 @@ finish(struct pull *pull, const struct dv_image_ready *ready, const struct dv_er
             keep_grant(pull->state, waiter->owner, ready);
         if (error)
             dv_answer_error(cell, &waiter->request, error);
+        else if (ready->is_encrypted || waiter->is_own)
+            ask_proof(pull, waiter);
         else
             dv_answer(cell, &waiter->request, DV_KIND_image_ready, ready);
-        free(waiter);
+        waiter_free(waiter);
     }
     pull->waiter_count = 0;
     pull->is_over = true;
@@ -169,9 +240,18 @@ static void commit(struct pull *pull)
         .media_type = (char *)result->manifest.media_type,
         .size = result->manifest.size,
     };
+    struct dv_buf keys = DV_BUF_INIT(KEYS_MAX);
+    struct dv_error err = DV_ERROR_INIT;
+    if (pull_keys(pull, &keys, &err) < 0) {
+        wipe(&keys);
+        fail(pull, &err);
+        return;
+    }
+    job.keys = (struct dv_bytes){(uint8_t *)keys.data, keys.len};
     pull->asks++;
     dv_ask(pull->state->cell, DV_ADDRESS_WORKERS, DV_KIND_image_commit_job, &job,
            pull->state->env->settings->job_timeout_ms * 2, on_committed, pull);
+    wipe(&keys);
 }
 
 static void start_again(struct pull *pull)
@@ -214,6 +294,13 @@ static void unpack(struct pull *pull)
         commit(pull);
         return;
     }
+    struct dv_buf keys = DV_BUF_INIT(KEYS_MAX);
+    struct dv_error err = DV_ERROR_INIT;
+    if (pull_keys(pull, &keys, &err) < 0) {
+        wipe(&keys);
+        fail(pull, &err);
+        return;
+    }
     for (size_t i = 0; i < result->layer_count; i++) {
         struct dv_unpack_job job = {
             .digest = (char *)result->layers[i].digest,
@@ -221,10 +308,16 @@ static void unpack(struct pull *pull)
             .diff_id = (char *)result->layers[i].diff_id,
             .timeout_ms = settings->unpack_timeout_ms,
         };
+        if (dv_layer_is_encrypted(job.media_type)) {
+            job.manifest = (char *)result->manifest.digest;
+            job.number = (int64_t)i;
+            job.keys = (struct dv_bytes){(uint8_t *)keys.data, keys.len};
+        }
         pull->asks++;
         dv_ask(pull->state->cell, DV_ADDRESS_WORKERS, DV_KIND_unpack_job, &job,
                settings->unpack_timeout_ms * 4, on_unpacked, pull);
     }
+    wipe(&keys);
 }
 
 /* -- download ------------------------------------------------------------------------------- */
@@ -392,7 +485,10 @@ void pull_begin(struct pull *pull)
         ask_login(pull);
         return;
     }
+    /* For the first that waits; the others show their keys when it is there. */
     struct dv_image_lookup_job job = {.ref = pull->reference};
+    if (pull->waiters)
+        job.keys = pull->waiters->keys;
     pull->asks++;
     dv_ask(s->cell, DV_ADDRESS_WORKERS, DV_KIND_image_lookup_job, &job,
            s->env->settings->job_timeout_ms * 2, on_looked_up, pull);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/image/image.h"
 
+#include "runtime/image/collect.h"
 #include "runtime/image/layers.h"
 #include "runtime/image/reference.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/statvfs.h>
 
 int dv_image_config_load(struct dv_image_store *store,
@@ -52,6 +54,8 @@ int dv_image_room(struct dv_image_store *store,
 }
 
 static int unpack_missing(struct dv_image_store *store,
+                          const char *manifest,
+                          const struct dv_bytes *keys,
                           const struct dv_document *document,
                           const struct dv_image_config *config,
                           const struct dv_image_unpacker *unpacker,
@@ -65,6 +69,11 @@ static int unpack_missing(struct dv_image_store *store,
                                     .media_type = document->layers[i].media_type,
                                     .diff_id = config->diff_ids[i],
                                     .timeout_ms = unpacker->timeout_ms};
+        if (dv_layer_is_encrypted(job.media_type)) {
+            job.manifest = (char *)manifest;
+            job.number = (int64_t)i;
+            job.keys = *keys;
+        }
         int r = dv_layers_unpack(store, &job, unpacker->launcher, id, err);
         if (r < 0)
             return r;
@@ -72,9 +81,18 @@ static int unpack_missing(struct dv_image_store *store,
     return 0;
 }
 
+static bool has_encrypted_layer(const struct dv_document *document)
+{
+    for (size_t i = 0; i < document->layer_count; i++)
+        if (dv_layer_is_encrypted(document->layers[i].media_type))
+            return true;
+    return false;
+}
+
 /* From a manifest to what a container needs. */
 static int make_ready(struct dv_image_store *store,
                       const struct dv_descriptor *manifest,
+                      const struct dv_bytes *keys,
                       const struct dv_image_unpacker *unpacker,
                       struct dv_arena *arena,
                       struct dv_image_ready *ret,
@@ -90,18 +108,37 @@ static int make_ready(struct dv_image_store *store,
                          "the configuration has %zu diff_ids, the manifest %zu layers",
                          config.diff_id_count, document.layer_count);
     if (r == 0 && unpacker)
-        r = unpack_missing(store, &document, &config, unpacker, err);
+        r = unpack_missing(store, manifest->digest, keys, &document, &config, unpacker, err);
     if (r < 0)
         return r;
-    struct dv_image_ready ready = {.image_id = document.config.digest};
+    struct dv_image_ready ready = {.image_id = document.config.digest,
+                                   .is_encrypted = has_encrypted_layer(&document)};
     r = dv_layers_chain(store, config.diff_ids, config.diff_id_count, arena, &ready.layers, err);
     if (r == 0)
         *ret = ready;
     return r;
 }
 
+/* The stored image of that configuration: its reference may mean another one by now. */
+static int find_by_id(struct dv_image_store *store,
+                      const char *image_id,
+                      struct dv_arena *arena,
+                      struct dv_stored_image *ret,
+                      struct dv_error *err)
+{
+    struct dv_image_list list = {0};
+    int r = dv_image_inventory(store, arena, &list, err);
+    for (size_t i = 0; r == 0 && i < list.images.count; i++) {
+        const struct dv_image_summary *image = &list.images.items[i];
+        if (image->image_id && strcmp(image->image_id, image_id) == 0)
+            return dv_image_store_find(store, image->ref, arena, ret, err);
+    }
+    return r < 0 ? r
+                 : dv_error_set(err, DV_ERR_NOT_FOUND, "image %s is not stored any more", image_id);
+}
+
 int dv_image_lookup(struct dv_image_store *store,
-                    const char *reference,
+                    const struct dv_image_lookup_job *job,
                     const struct dv_image_unpacker *unpacker,
                     struct dv_arena *arena,
                     struct dv_image_ready *ret,
@@ -109,13 +146,17 @@ int dv_image_lookup(struct dv_image_store *store,
 {
     struct dv_reference ref;
     struct dv_stored_image image;
-    int r = dv_reference_parse(dv_str_of(reference), &ref, err);
-    if (r == 0)
+    int r = dv_reference_parse(dv_str_of(job->ref), &ref, err);
+    if (r == 0 && job->image_id)
+        r = find_by_id(store, job->image_id, arena, &image, err);
+    else if (r == 0)
         r = dv_image_store_find(store, ref.text, arena, &image, err);
     if (r < 0)
         return r;
     struct dv_error cause = DV_ERROR_INIT;
-    r = make_ready(store, &image.manifest, unpacker, arena, ret, &cause);
+    r = make_ready(store, &image.manifest, &job->keys, unpacker, arena, ret, &cause);
+    if (r == 0 && unpacker && (ret->is_encrypted || job->is_own))
+        r = dv_layers_check_keys(store, image.manifest.digest, &job->keys, unpacker, &cause);
     if (r == 0)
         return 0;
     bool is_to_pull = cause.class == DV_ERR_CORRUPT || (cause.class == DV_ERR_STATE && unpacker);
@@ -134,7 +175,7 @@ int dv_image_commit(struct dv_image_store *store,
         .media_type = job->media_type, .digest = job->digest, .size = job->size};
     struct dv_image_ready ready;
     struct dv_error cause = DV_ERROR_INIT;
-    int r = make_ready(store, &manifest, unpacker, arena, &ready, &cause);
+    int r = make_ready(store, &manifest, &job->keys, unpacker, arena, &ready, &cause);
     if (r < 0)
         return dv_error_set(err, cause.class == DV_ERR_NOT_FOUND ? DV_ERR_STATE : cause.class,
                             "image '%s' cannot be stored: %s", job->ref, cause.text);

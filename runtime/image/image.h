@@ -18,12 +18,13 @@ struct dv_image_unpacker {
     int64_t timeout_ms; /* each layer */
 };
 
-/* image_lookup_job: 0 if the image is stored and all its layers are unpacked. Missing layers are
- * unpacked if `unpacker` is given. NOT_FOUND when the image, a blob or (without unpacker) a layer
- * is missing, or a document is damaged: it is to be pulled then, which takes only what is missing.
- * `reference` need not be canonical. */
+/* image_lookup_job: 0 if the image is stored and all its layers are unpacked, and, if it is
+ * encrypted, the job's keys open it: DENIED if they do not. Missing layers are unpacked if
+ * `unpacker` is given. NOT_FOUND when the image, a blob or (without unpacker) a layer is missing,
+ * or a document is damaged: it is to be pulled then, which takes only what is missing. The
+ * reference need not be canonical. */
 __attribute__((warn_unused_result)) int dv_image_lookup(struct dv_image_store *store,
-                                                        const char *reference,
+                                                        const struct dv_image_lookup_job *job,
                                                         const struct dv_image_unpacker *unpacker,
                                                         struct dv_arena *arena,
                                                         struct dv_image_ready *ret,

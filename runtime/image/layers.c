@@ -2,6 +2,7 @@
 #include "runtime/image/layers.h"
 
 #include "base/durable.h"
+#include "base/log.h"
 #include "runtime/image/digest.h"
 #include "runtime/image/image.h"
 #include "runtime/image/store_state.h"
@@ -21,8 +22,10 @@
 #define RECORD_MODE     0600
 #define ID_LONGEST      (DV_LAYER_ID_SIZE - 1)
 #define REASON_MAX      400
-#define ARGUMENTS_MAX   20
+#define ARGUMENTS_MAX   24
 #define NUMBER_SIZE     24
+#define KEYS_MAX        128 /* with recipients */
+#define ENVIRONMENT_MAX (400U << 10)
 #define LAYER_BYTES_MAX (64LL << 30)
 
 const char *dv_layers_dir(const struct dv_image_store *store)
@@ -218,10 +221,54 @@ static int64_t bytes_max_of(const struct dv_image_store *store)
     return room < (uint64_t)max ? (int64_t)room + 1 : max;
 }
 
-/* `argv` has `count` arguments and room for the limits. */
+/* Keys as the environment of davit-unpack: a command line can be read by everybody. */
+struct environment {
+    struct dv_buf text;
+    const char *variables[KEYS_MAX + 1];
+};
+
+static void environment_done(struct environment *environment)
+{
+    if (environment->text.data)
+        explicit_bzero(environment->text.data, environment->text.len);
+    dv_buf_done(&environment->text);
+}
+DV_DEFINE_CLEANUP_IN_PLACE(environment, environment_done)
+
+static int
+make_environment(const struct dv_bytes *keys, struct environment *ret, struct dv_error *err)
+{
+    struct dv_str rest = {(const char *)keys->data, keys->len};
+    struct dv_str line;
+    size_t starts[KEYS_MAX];
+    size_t count = 0;
+    ret->text = DV_BUF_INIT(ENVIRONMENT_MAX);
+    while (rest.len) {
+        (void)dv_str_cut(rest, '\n', &line, &rest);
+        if (line.len < 2 || count == KEYS_MAX)
+            return dv_error_set(err, DV_ERR_INVALID, "decryption keys: over %d, or malformed",
+                                KEYS_MAX);
+        starts[count] = ret->text.len;
+        const char *name = line.data[0] == 'r' ? "DAVIT_UNPACK_RECIPIENT_" : "DAVIT_UNPACK_KEY_";
+        int r = dv_buf_printf(&ret->text, err, "%s%zu=%.*s", name, count, (int)(line.len - 1),
+                              line.data + 1);
+        if (r == 0)
+            r = dv_buf_append(&ret->text, "", 1, err);
+        if (r < 0)
+            return r;
+        count++;
+    }
+    for (size_t i = 0; i < count; i++)
+        ret->variables[i] = ret->text.data + starts[i];
+    ret->variables[count] = NULL;
+    return 0;
+}
+
+/* `argv` has `count` arguments and room for the limits. `keys` NULL: none. */
 static int launch_unpack(struct dv_image_store *store,
                          const char *argv[ARGUMENTS_MAX],
                          size_t count,
+                         const struct dv_bytes *keys,
                          const struct dv_image_unpacker *unpacker,
                          struct dv_launch_result *result,
                          struct dv_error *err)
@@ -235,9 +282,13 @@ static int launch_unpack(struct dv_image_store *store,
         argv[count++] = "--max-entries";
         argv[count++] = entries;
     }
-    static const char *const no_environment[] = {NULL};
+    static const struct dv_bytes no_keys;
+    DV_AUTO_IN_PLACE(environment) environment = {0};
+    int r = make_environment(keys ? keys : &no_keys, &environment, err);
+    if (r < 0)
+        return r;
     struct dv_launch launch = {
-        .argv = argv, .envp = no_environment, .timeout_ms = (int)unpacker->timeout_ms};
+        .argv = argv, .envp = environment.variables, .timeout_ms = (int)unpacker->timeout_ms};
     return unpacker->launcher->launch(unpacker->launcher, &launch, result, err);
 }
 
@@ -255,7 +306,19 @@ static int run_unpack(struct dv_image_store *store,
     dv_autofree struct dv_launch_result *result = calloc(1, sizeof(*result));
     if (!result)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "unpack layer %s: out of memory", job->digest);
-    int r = launch_unpack(store, argv, 11, &unpacker, result, err);
+    size_t count = 11;
+    char number[NUMBER_SIZE];
+    DV_AUTO(dv_arena) arena = dv_arena_new(PATH_MAX);
+    if (job->manifest) {
+        (void)snprintf(number, sizeof(number), "%lld", (long long)job->number);
+        argv[count++] = "--manifest";
+        argv[count++] = arena ? dv_image_store_blob_path(store, job->manifest, arena) : NULL;
+        argv[count++] = "--layer";
+        argv[count++] = number;
+    }
+    if (job->manifest && !argv[12])
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "unpack layer %s: out of memory", job->digest);
+    int r = launch_unpack(store, argv, count, &job->keys, &unpacker, result, err);
     if (r < 0) {
         (void)dv_error_prefix(err, "unpack layer %s: ", job->digest);
         return r;
@@ -370,7 +433,7 @@ int dv_layers_open_archive(struct dv_image_store *store,
     if (!result)
         r = dv_error_set(err, DV_ERR_NO_MEMORY, "load '%.256s': out of memory", archive);
     else
-        r = launch_unpack(store, argv, 5, unpacker, result, err);
+        r = launch_unpack(store, argv, 5, NULL, unpacker, result, err);
     if (r == 0 && result->exit_code != 0) {
         reason_of(result, reason);
         r = dv_error_set(err, DV_ERR_FAILED, "load '%.256s': %s (exit code %d)", archive, reason,
@@ -383,6 +446,61 @@ int dv_layers_open_archive(struct dv_image_store *store,
     }
     memcpy(ret_staged, staged, sizeof(staged));
     return 0;
+}
+
+/* What davit-unpack says beside a success is worth telling: a key file that others can read. */
+static void tell_warning(const struct dv_launch_result *result)
+{
+    char reason[REASON_MAX];
+    if (!result->stderr_text[0])
+        return;
+    reason_of(result, reason);
+    dv_log(DV_LOG_WARN, "%s", reason);
+}
+
+static int check_in(struct dv_image_store *store,
+                    const char *manifest,
+                    const struct dv_bytes *keys,
+                    const struct dv_image_unpacker *unpacker,
+                    const char *directory,
+                    struct dv_error *err)
+{
+    char reason[REASON_MAX];
+    DV_AUTO(dv_arena) arena = dv_arena_new(PATH_MAX);
+    dv_autofree struct dv_launch_result *result = calloc(1, sizeof(*result));
+    const char *path = arena ? dv_image_store_blob_path(store, manifest, arena) : NULL;
+    if (!path || !result)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "decryption keys: out of memory");
+    const char *argv[ARGUMENTS_MAX] = {
+        store->unpack_program, "--check", "--manifest", path, "--dir", directory};
+    int r = launch_unpack(store, argv, 6, keys, unpacker, result, err);
+    if (r < 0)
+        return dv_error_prefix(err, "decryption keys: ");
+    reason_of(result, reason);
+    if (result->exit_code != 0)
+        return dv_error_set(err, DV_ERR_DENIED, "decryption: %s", reason);
+    tell_warning(result);
+    return 0;
+}
+
+int dv_layers_check_keys(struct dv_image_store *store,
+                         const char *manifest,
+                         const struct dv_bytes *keys,
+                         const struct dv_image_unpacker *unpacker,
+                         struct dv_error *err)
+{
+    char staged[PATH_MAX];
+    if (!store->unpack_program)
+        return dv_error_set(err, DV_ERR_STATE, "decryption keys: no davit-unpack is configured");
+    int r = stage_path(store, "check", staged, err);
+    if (r < 0)
+        return r;
+    if (mkdir(staged, DIR_MODE) < 0)
+        return dv_error_sys(err, DV_ERR_IO, errno, "make '%s'", staged);
+    r = check_in(store, manifest, keys, unpacker, staged, err);
+    int left = dv_tree_remove(staged, NULL);
+    (void)left;
+    return r;
 }
 
 static struct timespec deadline_in(int64_t ms)

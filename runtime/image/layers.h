@@ -35,12 +35,23 @@ __attribute__((warn_unused_result)) int dv_layers_find(struct dv_image_store *st
 
 /* Unpacks a stored blob with davit-unpack, unless that was done before. STATE when the blob is not
  * stored; CORRUPT when it turns out to be damaged, and it is removed then, to be pulled again;
- * FAILED with davit-unpack's reason; TIMED_OUT. Nothing is left behind on failure. */
+ * FAILED with davit-unpack's reason; TIMED_OUT. `job->keys` has a line for each key ("k" and the
+ * key) and recipient ("r"); an encrypted layer names its manifest. Nothing is left behind on
+ * failure. */
 __attribute__((warn_unused_result)) int dv_layers_unpack(struct dv_image_store *store,
                                                          const struct dv_unpack_job *job,
                                                          struct dv_launcher *launcher,
                                                          char ret_id[DV_LAYER_ID_SIZE],
                                                          struct dv_error *err);
+
+/* Whether these keys open all that is encrypted in the image of that manifest, with davit-unpack.
+ * DENIED with its reason. */
+__attribute__((warn_unused_result)) int
+dv_layers_check_keys(struct dv_image_store *store,
+                     const char *manifest,
+                     const struct dv_bytes *keys,
+                     const struct dv_image_unpacker *unpacker,
+                     struct dv_error *err);
 
 /* Takes a tar apart with davit-unpack, below the store's staging directory; the caller removes
  * `ret_staged` (PATH_MAX bytes). Nothing is left on failure. */

@@ -55,13 +55,22 @@ static const char *oci_layer_type(const char *type)
     return NULL;
 }
 
+bool dv_layer_is_encrypted(const char *media_type)
+{
+    static const char suffix[] = "+encrypted";
+    char plain[MEDIA_TYPE_MAX + 1];
+    size_t len = strlen(media_type);
+    size_t cut = sizeof(suffix) - 1;
+    if (len <= cut || len > MEDIA_TYPE_MAX || strcmp(media_type + len - cut, suffix) != 0)
+        return false;
+    (void)snprintf(plain, sizeof(plain), "%.*s", (int)(len - cut), media_type);
+    return oci_layer_type(plain) != NULL;
+}
+
 static int check_layer_type(const char *type, size_t number, struct dv_error *err)
 {
-    if (oci_layer_type(type))
+    if (oci_layer_type(type) || dv_layer_is_encrypted(type))
         return 0;
-    if (strstr(type, "+encrypted"))
-        return dv_error_set(err, DV_ERR_FAILED,
-                            "layers[%zu] is encrypted, which is not supported yet", number);
     return dv_error_set(err, DV_ERR_FAILED,
                         "layers[%zu] has media type '%s', which is no image layer", number, type);
 }

@@ -7,8 +7,8 @@
  * document that could be read as either kind is refused. Pure, any thread; results live in the
  * caller's arena.
  *
- * Malformed documents are CORRUPT. Sound ones that davit cannot run (schema 1, artifacts, encrypted
- * layers, no entry for the platform) are FAILED, with the reason.
+ * Malformed documents are CORRUPT. Sound ones that davit cannot run (schema 1, artifacts, no
+ * entry for the platform) are FAILED, with the reason.
  */
 #include "base/arena.h"
 #include "base/buf.h"
@@ -55,6 +55,9 @@ struct dv_document {
     struct dv_descriptor *layers; /* manifest: lowest first */
     size_t layer_count;
 };
+
+/* Whether it is the type of a layer with the suffix that says that it is encrypted. */
+bool dv_layer_is_encrypted(const char *media_type);
 
 /* `content_type` is what came with the bytes, NULL or a type that says nothing (text/plain,
  * application/json) leaves it to the document. */

@@ -4,7 +4,9 @@
 #include "unpack/decrypt/pkcs7.h"
 #include "unpack/decrypt/secret.h"
 
+#include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/rsa.h>
 #include <stdint.h>
 #include <stdlib.h>
 

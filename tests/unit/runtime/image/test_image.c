@@ -74,18 +74,23 @@ Test(image, a_committed_image_is_ready)
     struct dv_image_commit_job job = commit_job(&made, REF);
     struct dv_image_ready ready;
     struct dv_error err = DV_ERROR_INIT;
-    cr_assert_eq(dv_image_lookup(store, REF, &unpacker, arena, &ready, NULL), -DV_ERR_NOT_FOUND);
+    cr_assert_eq(dv_image_lookup(store, &(struct dv_image_lookup_job){.ref = (char *)REF},
+                                 &unpacker, arena, &ready, NULL),
+                 -DV_ERR_NOT_FOUND);
     cr_assert_eq(dv_image_commit(store, &job, NULL, arena, &ready, &err), -DV_ERR_STATE);
     cr_assert(strstr(err.text, "is not unpacked"), "%s", err.text);
     dv_error_clear(&err);
-    cr_assert_eq(dv_image_lookup(store, REF, &unpacker, arena, &ready, NULL), -DV_ERR_NOT_FOUND,
-                 "a failed commit names the image");
+    cr_assert_eq(dv_image_lookup(store, &(struct dv_image_lookup_job){.ref = (char *)REF},
+                                 &unpacker, arena, &ready, NULL),
+                 -DV_ERR_NOT_FOUND, "a failed commit names the image");
     cr_assert_eq(dv_image_commit(store, &job, &unpacker, arena, &ready, &err), 0, "%s", err.text);
     cr_assert_str_eq(ready.image_id, made.document.config.digest);
     cr_assert_geq(ready.layers.count, 2);
     unsigned before = launches;
     struct dv_image_ready found;
-    cr_assert_eq(dv_image_lookup(store, REF, NULL, arena, &found, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_image_lookup(store, &(struct dv_image_lookup_job){.ref = (char *)REF}, NULL,
+                                 arena, &found, &err),
+                 0, "%s", err.text);
     cr_assert_eq(found.layers.count, ready.layers.count);
     cr_assert_str_eq(found.layers.items[0], ready.layers.items[0]);
     cr_assert_eq(launches, before);
@@ -108,8 +113,12 @@ Test(image, lost_layers_are_unpacked_again_from_stored_blobs)
     char path[1024];
     (void)snprintf(path, sizeof(path), "%s/layers/%s", home, ready.layers.items[0]);
     cr_assert_eq(dv_tree_remove(path, NULL), 0);
-    cr_assert_eq(dv_image_lookup(store, REF, NULL, arena, &ready, NULL), -DV_ERR_NOT_FOUND);
-    cr_assert_eq(dv_image_lookup(store, REF, &unpacker, arena, &ready, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_image_lookup(store, &(struct dv_image_lookup_job){.ref = (char *)REF}, NULL,
+                                 arena, &ready, NULL),
+                 -DV_ERR_NOT_FOUND);
+    cr_assert_eq(dv_image_lookup(store, &(struct dv_image_lookup_job){.ref = (char *)REF},
+                                 &unpacker, arena, &ready, &err),
+                 0, "%s", err.text);
     cr_assert_eq(launches, 3);
 }
 
@@ -123,7 +132,9 @@ Test(image, damaged_documents_read_as_not_stored)
     cr_assert_eq(dv_image_commit(store, &job, &unpacker, arena, &ready, NULL), 0);
     file_write(dv_image_store_blob_path(store, made.document.config.digest, arena), "{}");
     struct dv_error err = DV_ERROR_INIT;
-    cr_assert_eq(dv_image_lookup(store, REF, &unpacker, arena, &ready, &err), -DV_ERR_NOT_FOUND);
+    cr_assert_eq(dv_image_lookup(store, &(struct dv_image_lookup_job){.ref = (char *)REF},
+                                 &unpacker, arena, &ready, &err),
+                 -DV_ERR_NOT_FOUND);
     cr_assert(strstr(err.text, REF), "%s", err.text);
 }
 
@@ -327,7 +338,9 @@ Test(image, a_layout_is_loaded_under_the_name_that_is_given)
     cr_assert_eq(dv_image_load(store, &job, &unpacker, arena, &loaded, &err), 0, "%s", err.text);
     cr_assert_eq(loaded.images.count, 1);
     cr_assert_str_eq(loaded.images.items[0], REF);
-    cr_assert_eq(dv_image_lookup(store, REF, NULL, arena, &ready, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_image_lookup(store, &(struct dv_image_lookup_job){.ref = REF_TEXT}, NULL, arena,
+                                 &ready, &err),
+                 0, "%s", err.text);
     cr_assert_eq(ready.layers.count, 2);
 }
 

@@ -252,9 +252,9 @@ static const struct {
     {NULL, WITH_LAYER("\"digest\":" D("1111") ",\"size\":1"), DV_ERR_CORRUPT,
      "layers[0].mediaType"},
     {NULL,
-     WITH_LAYER("\"mediaType\":\"application/vnd.oci.image.layer.v1.tar+gzip+encrypted\","
+     WITH_LAYER("\"mediaType\":\"application/vnd.oci.image.layer.v1.tar+br+encrypted\","
                 "\"digest\":" D("1111") ",\"size\":1"),
-     DV_ERR_FAILED, "layers[0] is encrypted"},
+     DV_ERR_FAILED, "no image layer"},
     {NULL, WITH_LAYER("\"mediaType\":\"text/plain\",\"digest\":" D("1111") ",\"size\":1"),
      DV_ERR_FAILED, "no image layer"},
     {NULL,
@@ -310,4 +310,14 @@ Test(manifest, this_machine_has_a_platform)
 {
     struct dv_platform host = dv_platform_host();
     cr_assert_str_neq(host.architecture, "unknown");
+}
+
+Test(manifest, an_encrypted_layer_is_a_layer_with_a_suffix)
+{
+    cr_expect(dv_layer_is_encrypted("application/vnd.oci.image.layer.v1.tar+gzip+encrypted"));
+    cr_expect(dv_layer_is_encrypted("application/vnd.oci.image.layer.v1.tar+encrypted"));
+    cr_expect_not(dv_layer_is_encrypted("application/vnd.oci.image.layer.v1.tar+gzip"));
+    cr_expect_not(dv_layer_is_encrypted("application/vnd.oci.image.layer.v1.tar+br+encrypted"));
+    cr_expect_not(dv_layer_is_encrypted("+encrypted"));
+    cr_expect_not(dv_layer_is_encrypted(""));
 }
