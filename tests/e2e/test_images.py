@@ -56,7 +56,7 @@ def test_local_image_is_not_pulled_again(gateway, peer, registry, hello):
 
 @pytest.mark.deadline(90)
 def test_slow_pull_does_not_hold_up_the_others(world, broker, peer, registry):
-    slow = SlowProxy(world, registry.port, rate=200_000)
+    slow = SlowProxy(world, registry.port, rate=20_000)
     gateway = Gateway(world, broker, peer, [registry.host, slow.host])
     gateway.wait_ready(broker)
     image = images.busybox(["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"])
@@ -71,6 +71,7 @@ def test_slow_pull_does_not_hold_up_the_others(world, broker, peer, registry):
         peer.wait_state(container, "RUNNING")
         assert peer.ask(f"Container:{container}", "stop", {}).status == 204
     assert not peer.find(rf"command//[^/]+/res/{pulling.rid}/.*"), "the slow one was not slow"
+    slow.rate = None
     late = peer.answer_of(pulling, 60)
     assert late.status == 200, late.value
     peer.wait_state(late.value, "RUNNING")
