@@ -158,6 +158,9 @@ def make_root(programs, runtime, version, arguments):
     for folder in ("tests/e2e", "tests/golden"):
         shutil.copytree(ROOT / folder, tree.top / "davit" / folder,
                         ignore=shutil.ignore_patterns("__pycache__"))
+    # Read by the tests.
+    (tree.top / "davit" / "base").mkdir()
+    shutil.copy2(ROOT / "base" / "fault.def", tree.top / "davit" / "base")
     for name, text in {
             "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "etc/group": "root:x:0:\n",
             "etc/hosts": "127.0.0.1 localhost\n", "etc/hostname": "unified\n",
