@@ -264,6 +264,10 @@ static void do_disk_fault(struct world *world)
         note("the record files fail");
         return;
     }
+    /* A journal that is mended may give up the answer of a command that has taken effect: the
+     * daemon still has it, unless the power goes in that moment. */
+    if (world->sim->journal_files.is_watched)
+        return;
     /* The journal takes nothing any more until the store has mended it. */
     world->sim->journal_files.fail_after = (int)world_random(world, 6);
     note("the journal fails after %d changes", world->sim->journal_files.fail_after);
