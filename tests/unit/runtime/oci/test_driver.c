@@ -135,8 +135,9 @@ Test(oci_driver, signal_to_all_reaches_the_children, .timeout = 100)
 {
     struct machine m;
     machine_init(&m, RUNC);
-    machine_runs(&m, "(trap 'echo child; exit 0' USR1; echo armed; while :; do sleep 0.05; done) & "
-                     "trap 'wait; exit 4' USR1; wait; wait");
+    machine_runs(&m, "trap 'wait; exit 4' USR1; "
+                     "(trap 'echo child; exit 0' USR1; echo armed; while :; do sleep 0.05; done) & "
+                     "wait; wait");
     pid_t pid = machine_run_until(&m, "armed\n");
     struct dv_runtime_signal_job job = {
         .id = m.record.id, .pid = pid, .signal = SIGUSR1, .to_all = true};
