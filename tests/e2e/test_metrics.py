@@ -91,8 +91,7 @@ def test_data_comes_each_period_until_it_is_stopped(gateway, peer, sleeper):
     assert {"cpu.utilization", "memory.used", "net.readBytes", "pids"} <= set(measured)
     assert request(peer, "0s").status == 204
     mark = peer.mark()
-    time.sleep(2.5)
-    assert not data_messages(peer, mark)
+    peer.wait_quiet(lambda: data_messages(peer, mark), 2.5, "data after the end of the request")
 
 
 def test_data_is_in_the_dialect_of_its_request(gateway, peer, sleeper):
@@ -124,8 +123,8 @@ def test_data_comes_again_after_the_broker_was_away(gateway, peer, broker, sleep
     assert request(peer, 1).status == 204
     wait_data(peer)
     broker.stop()
-    time.sleep(2.5)
     mark = peer.mark()
+    peer.wait_quiet(lambda: data_messages(peer, mark), 2.5, "data without a broker")
     broker.start()
     message = wait_data(peer, after=mark, timeout_s=30)
     assert list(snapshot(message)) == [of(container)]
@@ -159,8 +158,7 @@ def test_filters_that_match_nothing_give_no_data(gateway, peer, sleeper):
                     [{"originator": "box"}]):
         assert request(peer, 1, filters).status == 204
         mark = peer.mark()
-        time.sleep(1.6)
-        assert not data_messages(peer, mark), filters
+        peer.wait_quiet(lambda m=mark: data_messages(peer, m), 1.6, f"data for {filters}")
 
 
 BAD = [
@@ -195,10 +193,9 @@ def test_only_containers_that_run_report_and_paused_ones(gateway, peer, sleeper)
     assert peer.ask(of(container), "pause").status == 204
     assert snapshot(wait_data(peer, 2))[of(container)]["cpu.utilization"] < 1
     assert peer.ask(of(container), "stop").status == 204
-    time.sleep(1)
+    # One pass may be under way when it ends.
     mark = peer.mark()
-    time.sleep(2)
-    assert not data_messages(peer, mark)
+    peer.wait_quiet(lambda: len(data_messages(peer, mark)) > 1, 3, "data of a stopped container")
     assert peer.ask(of(container), "start").status == 204
     assert "cpu.utilization" in snapshot(wait_data(peer, 3))[of(container)]
 

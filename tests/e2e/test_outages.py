@@ -4,7 +4,6 @@ import itertools
 import os
 import pathlib
 import signal
-import time
 
 import pytest
 
@@ -67,7 +66,7 @@ def test_broker_that_is_down_at_first_is_tried_again(world):
     peer = Peer(world, broker)
     broker.stop()
     gateway = Gateway(world, broker, peer)
-    time.sleep(1)
+    worlds.wait_for(lambda: "next try" in gateway.command("status")[1], 20, "a first try has failed")
     broker.start()
     gateway.wait_ready(broker, timeout_s=40)
     assert not peer.faults
@@ -105,7 +104,6 @@ def test_containers_outlive(world, broker, gateway, peer, ticker, who, how):
         worlds.reap_zombies({process.pid for process in world.processes})
         return not is_alive(ending)
     worlds.wait_for(is_ended, 10, "the container ends")
-    time.sleep(0.5)
     if "monitor" in who:
         gateway.start_monitor()
     if "daemon" in who:

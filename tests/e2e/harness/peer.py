@@ -143,6 +143,15 @@ class Peer:
                                          + self.tail())
                 self._changed.wait(left)
 
+    def wait_quiet(self, condition, window_s, what):
+        """Fails as soon as condition() is true within that time."""
+        deadline = time.monotonic() + window_s
+        with self._changed:
+            while (left := deadline - time.monotonic()) > 0:
+                assert not condition(), f"{what}; the last messages:\n" + self.tail()
+                self._changed.wait(left)
+            assert not condition(), f"{what}; the last messages:\n" + self.tail()
+
     def tail(self, count=12):
         return "\n".join(f"  {m.topic} {m.payload.decode(errors='replace')[:300]}"
                          for m in self.messages[-count:])
