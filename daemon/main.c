@@ -260,14 +260,30 @@ static int start_actors(struct daemon *d, struct dv_error *err)
     return r < 0 ? r : daemon_actors_start(d->system, &d->env, err);
 }
 
+/* Actors that have started take back what nobody uses, a bridge without containers for one. */
+static void give_up(struct daemon *d)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    pthread_t thread;
+    if (!d->system)
+        return;
+    (void)pthread_create(&thread, NULL, watchdog, NULL);
+    if (dv_system_stop(d->system, STOP_MS, &err) < 0)
+        dv_log(DV_LOG_ERROR, "%s", err.text);
+    dv_system_free(d->system);
+    d->system = NULL;
+}
+
 static int run(struct daemon *d, struct dv_error *err)
 {
     int64_t start_ns = dv_clock_monotonic_ns(dv_clock_real());
     int r = prepare(d, err);
     if (r == 0)
         r = start_actors(d, err);
-    if (r < 0)
+    if (r < 0) {
+        give_up(d);
         return r;
+    }
     dv_log(DV_LOG_INFO, "davitd %s ready in %lld ms: %s; davit command on %s", DAEMON_VERSION,
            (long long)((dv_clock_monotonic_ns(dv_clock_real()) - start_ns) / NS_PER_MS),
            d->ports.runtime.description, d->local_socket);

@@ -131,7 +131,7 @@ def test_prune_takes_nothing_that_is_wanted(gateway, peer, registry):
                 "imageRef": reference, "start": True, "config": POLICY_NO})
                 for reference in references]
             answers = [peer.answer_of(command, 60) for command in commands]
-            assert all(answer.status == 200 for answer in answers), [a.text for a in answers]
+            assert all(answer.status == 200 for answer in answers), [a.value for a in answers]
             for i, answer in enumerate(answers):
                 peer.wait_state(answer.value, "EXITED", 30)
                 gateway.wait_output(answer.value, f"image {i}\n")

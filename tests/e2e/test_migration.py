@@ -92,7 +92,7 @@ def test_containers_are_shown_and_started_as_their_records_say(home, peer):
     home.add("fresh", CREATED, started_successfully_before=False)
     gateway = home.start()
     for container in ("ran", "swept"):
-        pid = peer.wait_state(container, "RUNNING", 40)["pid"]
+        pid = peer.wait_shown(container, "RUNNING", 40)["pid"]
         assert inside.status(pid)["State"]
     for container, status in (("rested", "STOPPED"), ("fresh", "CREATED")):
         peer.wait_shown(container, status)
@@ -109,7 +109,7 @@ def test_log_goes_on_and_record_stays_one_that_kanto_reads(home, peer):
     home.add("ran", RUNNING, config={"cmd": ["sh", "-c", "echo after; " + STAY[2]]},
              future={"kept": True})
     gateway = home.start()
-    peer.wait_state("ran", "RUNNING", 40)
+    peer.wait_shown("ran", "RUNNING", 40)
     assert gateway.wait_output("ran", "after\n") == "before\nafter\n"
     path = gateway.home / "containers" / "ran" / "config.json"
 
@@ -133,7 +133,7 @@ def test_fields_of_an_old_record_take_effect(home, world, peer):
              mount_points=[{"destination": "/data", "source": str(shared),
                             "propagation_mode": "rprivate"}])
     gateway = home.start()
-    peer.wait_state("ran", "RUNNING", 40)
+    peer.wait_shown("ran", "RUNNING", 40)
     said = gateway.wait_output("ran", "ready\n")
     assert said == "before\nred\nof the hostready\n"
 
@@ -149,7 +149,7 @@ def test_hooks_of_a_record_run_on_the_gateway(home, world, peer):
                 "env": ["COLOUR=red", "PATH=/usr/bin:/bin"], "timeout": 5, "type": kind}
     home.add("ran", RUNNING, hooks=[hook(0, "before"), hook(1, "after"), hook(2, "end")])
     home.start()
-    peer.wait_state("ran", "RUNNING", 40)
+    peer.wait_shown("ran", "RUNNING", 40)
     wait_for(lambda: said.exists() and said.read_text().count("\n") == 2, 10, "two hooks")
     assert said.read_text() == "before red {\nafter red {\n", "with the state on standard input"
     assert peer.ask("Container:ran", "stop").status == 204
@@ -168,7 +168,7 @@ def test_broken_record_is_set_aside_and_the_others_go_on(home, peer):
     home.add("ran", RUNNING)
     home.add("bad", STOPPED, host_config="torn")
     gateway = home.start()
-    peer.wait_state("ran", "RUNNING", 40)
+    peer.wait_shown("ran", "RUNNING", 40)
     folder = gateway.home / "containers" / "bad"
     assert (folder / "config.json.bad").exists() and not (folder / "config.json").exists()
     assert "host_config" in gateway.daemon.text()

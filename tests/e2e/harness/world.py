@@ -249,7 +249,10 @@ class World:
     def logs(self):
         """What the programs said, for the report of a failed test."""
         parts = []
-        for log in sorted(self.directory.rglob("*.out")) + sorted(self.directory.rglob("*.log")):
+        # os.walk passes over a folder that goes meanwhile, rglob does not.
+        files = [pathlib.Path(folder) / name for folder, _, names in os.walk(self.directory)
+                 for name in names]
+        for log in sorted(f for f in files if f.suffix in (".out", ".log")):
             try:
                 text = log.read_text(errors="replace") if log.is_file() else ""
             except FileNotFoundError:
