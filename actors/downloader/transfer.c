@@ -17,6 +17,7 @@
 #define ARENA_MAX         (4U << 20)
 #define MEMORY_BODY_MAX   (1U << 20)
 #define REDIRECTS_MAX     10L
+#define OPEN_TRIES        100 /* of a file that others lock or take away */
 #define CONNECT_TIMEOUT_S 30L
 #define RECEIVE_BYTES     (256L << 10)
 #define PROGRESS_NS       1000000000LL
@@ -279,6 +280,27 @@ static void set_range(struct transfer *t)
     curl_easy_setopt(t->easy, CURLOPT_RANGE, t->asked_from ? range : NULL);
 }
 
+/* The lock says that it is in use: a collection passes by. One that had the lock a moment ago may
+ * have taken the file away, which shows in the number of its names. Negative with errno. */
+static int open_locked(struct transfer *t, int flags)
+{
+    struct stat info;
+    for (unsigned i = 0; i < OPEN_TRIES; i++) {
+        t->fd = open(t->aside, flags, 0600);
+        if (t->fd < 0)
+            return -1;
+        bool is_ours = flock(t->fd, LOCK_EX | LOCK_NB) == 0;
+        int saved = is_ours ? ENOENT : errno;
+        if (is_ours && fstat(t->fd, &info) == 0 && info.st_nlink > 0)
+            return 0;
+        dv_close(&t->fd);
+        errno = saved;
+        if (!is_ours)
+            return -1;
+    }
+    return -1;
+}
+
 /* The one that others may go on with has the name <file>.part and a lock. */
 static int open_aside(struct transfer *t, struct dv_error *err)
 {
@@ -287,19 +309,18 @@ static int open_aside(struct transfer *t, struct dv_error *err)
     int used = snprintf(t->aside, sizeof(t->aside), "%s.part", t->command->file);
     if (used < 0 || (size_t)used + 24 >= sizeof(t->aside))
         return dv_error_set(err, DV_ERR_LIMIT, "'%s' is too long", t->command->file);
-    t->fd = open(t->aside, flags, 0600);
-    if (t->fd >= 0 && t->command->digest && flock(t->fd, LOCK_EX | LOCK_NB) == 0) {
+    if (t->command->digest && open_locked(t, flags) == 0) {
         t->is_kept = true;
         return 0;
     }
     /* Two pulls of one layer from different hosts name one file; neither may wait for the other. */
-    dv_close(&t->fd);
-    snprintf(t->aside, sizeof(t->aside), "%s.%llu", t->command->file, (unsigned long long)++serial);
-    t->fd = open(t->aside, flags | O_TRUNC, 0600);
-    /* The lock says that it is in use: a collection passes by. */
-    if (t->fd < 0 || flock(t->fd, LOCK_EX | LOCK_NB) < 0)
-        return dv_error_sys(err, DV_ERR_IO, errno, "create '%s'", t->aside);
-    return 0;
+    for (unsigned i = 0; i < OPEN_TRIES; i++) {
+        snprintf(t->aside, sizeof(t->aside), "%s.%llu", t->command->file,
+                 (unsigned long long)++serial);
+        if (open_locked(t, flags | O_TRUNC) == 0)
+            return 0;
+    }
+    return dv_error_sys(err, DV_ERR_IO, errno, "create '%s'", t->aside);
 }
 
 static int open_file(struct transfer *t, struct dv_error *err)

@@ -286,13 +286,14 @@ remove_blobs_of(struct collection *c, const char *algorithm, size_t hex_len, str
 }
 
 /* The beginning of a blob (<name>.<something>) or what a load has left; not a whole blob that
- * waits for its name. Downloads that run have theirs locked. */
-static bool is_abandoned(int dir, const char *name)
+ * waits for its name. Downloads that run have theirs locked; one that opens it now looks, once it
+ * has the lock, whether the file is still there, so the lock is held until it is not. */
+static bool remove_abandoned(int dir, const char *name)
 {
     if (!strchr(name, '.') && strncmp(name, "load-", 5) != 0)
         return false;
     dv_autoclose int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && unlinkat(dir, name, 0) == 0;
 }
 
 /* Beginnings of blobs that nobody came back for, or all when all is to go. */
@@ -306,11 +307,13 @@ static int remove_partial(struct collection *c, struct dv_error *err)
     while ((entry = readdir(dir))) {
         struct stat info;
         if (fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0 ||
-            !S_ISREG(info.st_mode) ||
-            (info.st_mtime >= oldest &&
-             (c->job->orphans_before_ns || !is_abandoned(dirfd(dir), entry->d_name))))
+            !S_ISREG(info.st_mode))
             continue;
-        if (unlinkat(dirfd(dir), entry->d_name, 0) == 0)
+        bool is_old = info.st_mtime < oldest;
+        bool is_gone =
+            is_old ? unlinkat(dirfd(dir), entry->d_name, 0) == 0
+                   : !c->job->orphans_before_ns && remove_abandoned(dirfd(dir), entry->d_name);
+        if (is_gone)
             c->result.bytes += info.st_size;
     }
     return 0;
