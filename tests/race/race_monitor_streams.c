@@ -113,5 +113,8 @@ int main(void)
     }
     dv_log_thread_stop(thread);
     (void)unlink(path);
+    char rotated[sizeof(path) + 2];
+    snprintf(rotated, sizeof(rotated), "%s.1", path);
+    (void)unlink(rotated);
     return 0;
 }
