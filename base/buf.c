@@ -16,6 +16,13 @@ void dv_buf_done(struct dv_buf *buf)
     buf->capacity = 0;
 }
 
+void dv_buf_wipe(struct dv_buf *buf)
+{
+    if (buf->data)
+        explicit_bzero(buf->data, buf->capacity);
+    dv_buf_done(buf);
+}
+
 int dv_buf_reserve(struct dv_buf *buf, size_t len, char **ret, struct dv_error *err)
 {
     if (buf->len > buf->max || len > buf->max - buf->len)

@@ -43,6 +43,10 @@ void dv_buf_terminate(struct dv_buf *buf);
 /* Drops `len` bytes from the front. */
 void dv_buf_consume(struct dv_buf *buf, size_t len);
 
+/* As dv_buf_done(), for a secret: its bytes are overwritten first. A buffer that has grown may have
+ * left parts of them in memory that it gave back. */
+void dv_buf_wipe(struct dv_buf *buf);
+
 /* Keeps the memory, forgets the content. */
 void dv_buf_clear(struct dv_buf *buf);
 

@@ -23,13 +23,6 @@ static bool take_keys(const struct container *c, struct dv_buf *buf, struct dv_b
     return is_own;
 }
 
-static void wipe(struct dv_buf *buf)
-{
-    if (buf->data)
-        explicit_bzero(buf->data, buf->len);
-    dv_buf_done(buf);
-}
-
 void container_ask_image(struct container *c, dv_outcome_fn *fn, void *ctx)
 {
     struct dv_buf buf = DV_BUF_INIT(KEYS_MAX);
@@ -37,7 +30,7 @@ void container_ask_image(struct container *c, dv_outcome_fn *fn, void *ctx)
     body.is_own = take_keys(c, &buf, &body.keys);
     /* The image cell ends a pull that stalls; a slow one may take as long as it likes. */
     dv_ask(c->cell, DV_ADDRESS_IMAGE, DV_KIND_image_ensure_cmd, &body, DAY_MS, fn, ctx);
-    wipe(&buf);
+    dv_buf_wipe(&buf);
 }
 
 void container_ask_authorization(struct container *c, dv_outcome_fn *fn, void *ctx)
@@ -48,5 +41,5 @@ void container_ask_authorization(struct container *c, dv_outcome_fn *fn, void *c
     (void)take_keys(c, &buf, &body.keys);
     dv_ask(c->cell, DV_ADDRESS_IMAGE, DV_KIND_image_authorize_cmd, &body,
            c->settings->job_timeout_ms * 3, fn, ctx);
-    wipe(&buf);
+    dv_buf_wipe(&buf);
 }

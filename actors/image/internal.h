@@ -43,7 +43,7 @@ struct pull {
     bool is_over;            /* answered; freed when the last ask is back */
 };
 
-/* The keys of all that wait, each line once more for each of them; the caller ends it. */
+/* The keys of all that wait, those of several once; the caller wipes it. */
 int pull_keys(const struct pull *pull, struct dv_buf *out, struct dv_error *err);
 void waiter_free(struct waiter *waiter);
 

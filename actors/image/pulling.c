@@ -35,20 +35,25 @@ void waiter_free(struct waiter *waiter)
     free(waiter);
 }
 
+/* Most that wait have the keys of the daemon. */
+static bool is_repeated(const struct pull *pull, const struct waiter *waiter)
+{
+    for (const struct waiter *other = pull->waiters; other != waiter; other = other->next)
+        if (other->keys.len == waiter->keys.len &&
+            (!waiter->keys.len ||
+             memcmp(other->keys.data, waiter->keys.data, waiter->keys.len) == 0))
+            return true;
+    return false;
+}
+
 int pull_keys(const struct pull *pull, struct dv_buf *out, struct dv_error *err)
 {
     int r = 0;
     for (const struct waiter *waiter = pull->waiters; r == 0 && waiter; waiter = waiter->next)
-        r = dv_buf_append(out, waiter->keys.data ? (char *)waiter->keys.data : "", waiter->keys.len,
-                          err);
+        if (!is_repeated(pull, waiter))
+            r = dv_buf_append(out, waiter->keys.data ? (char *)waiter->keys.data : "",
+                              waiter->keys.len, err);
     return r;
-}
-
-static void wipe(struct dv_buf *keys)
-{
-    if (keys->data)
-        explicit_bzero(keys->data, keys->len);
-    dv_buf_done(keys);
 }
 
 /* One container that has still to show that its keys open what others pulled. */
@@ -70,8 +75,8 @@ static void on_proved(struct dv_cell *cell, void *ctx, const struct dv_outcome *
     free(proof);
 }
 
-/* True if the answer comes later. */
-static bool ask_proof(struct pull *pull, struct waiter *waiter)
+/* Answers that waiter, now or later. */
+static void ask_proof(struct pull *pull, struct waiter *waiter)
 {
     struct state *s = pull->state;
     struct proof *proof = calloc(1, sizeof(*proof));
@@ -79,7 +84,7 @@ static bool ask_proof(struct pull *pull, struct waiter *waiter)
         struct dv_error err = DV_ERROR_INIT;
         dv_error_set(&err, DV_ERR_NO_MEMORY, "no memory to try decryption keys");
         dv_answer_error(s->cell, &waiter->request, &err);
-        return true;
+        return;
     }
     proof->state = s;
     proof->request = dv_steal(&waiter->request);
@@ -88,7 +93,6 @@ static bool ask_proof(struct pull *pull, struct waiter *waiter)
         .ref = pull->reference, .keys = waiter->keys, .is_own = waiter->is_own};
     dv_ask(s->cell, DV_ADDRESS_WORKERS, DV_KIND_image_lookup_job, &job,
            s->env->settings->job_timeout_ms * 2, on_proved, proof);
-    return true;
 }
 
 /* -- life of a pull ------------------------------------------------------------------------- */
@@ -243,7 +247,7 @@ static void commit(struct pull *pull)
     struct dv_buf keys = DV_BUF_INIT(KEYS_MAX);
     struct dv_error err = DV_ERROR_INIT;
     if (pull_keys(pull, &keys, &err) < 0) {
-        wipe(&keys);
+        dv_buf_wipe(&keys);
         fail(pull, &err);
         return;
     }
@@ -251,7 +255,7 @@ static void commit(struct pull *pull)
     pull->asks++;
     dv_ask(pull->state->cell, DV_ADDRESS_WORKERS, DV_KIND_image_commit_job, &job,
            pull->state->env->settings->job_timeout_ms * 2, on_committed, pull);
-    wipe(&keys);
+    dv_buf_wipe(&keys);
 }
 
 static void start_again(struct pull *pull)
@@ -297,7 +301,7 @@ static void unpack(struct pull *pull)
     struct dv_buf keys = DV_BUF_INIT(KEYS_MAX);
     struct dv_error err = DV_ERROR_INIT;
     if (pull_keys(pull, &keys, &err) < 0) {
-        wipe(&keys);
+        dv_buf_wipe(&keys);
         fail(pull, &err);
         return;
     }
@@ -317,7 +321,7 @@ static void unpack(struct pull *pull)
         dv_ask(pull->state->cell, DV_ADDRESS_WORKERS, DV_KIND_unpack_job, &job,
                settings->unpack_timeout_ms * 4, on_unpacked, pull);
     }
-    wipe(&keys);
+    dv_buf_wipe(&keys);
 }
 
 /* -- download ------------------------------------------------------------------------------- */

@@ -229,9 +229,7 @@ struct environment {
 
 static void environment_done(struct environment *environment)
 {
-    if (environment->text.data)
-        explicit_bzero(environment->text.data, environment->text.len);
-    dv_buf_done(&environment->text);
+    dv_buf_wipe(&environment->text);
 }
 DV_DEFINE_CLEANUP_IN_PLACE(environment, environment_done)
 

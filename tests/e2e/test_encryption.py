@@ -9,6 +9,7 @@ import pytest
 
 from harness import images
 from harness.gateway import Gateway
+from harness.registry import SlowProxy
 
 POLICY_NO = {"restartPolicy": {"type": "NO"}}
 
@@ -141,6 +142,24 @@ def test_keys_of_the_daemon_serve_containers_without_their_own(world, broker, pe
     runs(gateway, peer, create(peer, reference))
     refused = create(peer, reference, [stranger])
     assert refused.status == 500, "its own keys replace those of the daemon"
+
+
+@pytest.mark.deadline(120)
+def test_many_containers_may_wait_for_one_image_with_the_keys_of_the_daemon(
+        world, broker, peer, registry, hello, keys):
+    private, recipient = keys.rsa("a")
+    encrypt(registry, hello, "test/sealed", [recipient])
+    # So slow that all wait when the layer is unpacked: more than davit-unpack takes keys.
+    slow = SlowProxy(world, registry.port, rate=200_000)
+    reference = f"{slow.host}/test/sealed:1"
+    gateway = Gateway(world, broker, peer, [],
+                      {"containers": {"insecure_registries": [slow.host],
+                                      "image_dec_keys": [str(private)]}})
+    gateway.wait_ready(broker)
+    commands = [peer.send("ContainerFactory", "create", {"imageRef": reference, "start": False})
+                for _ in range(140)]
+    answers = [peer.answer_of(command, 60) for command in commands]
+    assert {answer.status for answer in answers} == {200}, [a.value for a in answers][:3]
 
 
 def test_without_the_key_nothing_is_left_and_nothing_starts(gateway, peer, registry, hello, keys):
