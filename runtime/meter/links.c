@@ -3,6 +3,8 @@
 
 #include "base/str.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
 #include <linux/netlink.h>
@@ -200,7 +202,8 @@ static int take_message(struct dv_meter_links *links,
         if (len >= sizeof(code))
             memcpy(&code, body, sizeof(code));
         if (code)
-            return dv_error_sys(err, DV_ERR_UNSUPPORTED, -code,
+            return dv_error_sys(err, DV_ERR_UNSUPPORTED,
+                                code < 0 && code > INT_MIN ? -code : EPROTO,
                                 "the kernel does not list network interfaces");
         break;
     case RTM_NEWLINK:
