@@ -457,9 +457,21 @@ static bool has_remove_intent(const struct dv_store_loaded *loaded, const char *
     return false;
 }
 
+/* Kanto gave a name as often as it was asked to. */
+static void report_shared_name(const struct state *s, const struct dv_container_record *record)
+{
+    const struct dv_roster_entry *other = dv_roster_table_find(s->table, record->name, NULL);
+    if (other && strcmp(other->name, record->name) == 0 && strcmp(other->id, record->id) != 0)
+        dv_log(DV_LOG_WARN,
+               "containers %s and %s have the same name '%s': a command by name means one of them, "
+               "rename the other",
+               other->id, record->id, record->name);
+}
+
 static void restore_one(struct state *s, const struct dv_container_record *record, bool is_removing)
 {
     struct dv_error err = DV_ERROR_INIT;
+    report_shared_name(s, record);
     if (dv_roster_table_add(s->table, record->id, record->name, false, &err) < 0) {
         dv_log(DV_LOG_ERROR, "roster: record '%s' is left out: %s", record->id, err.text);
         s->is_incomplete = true;

@@ -37,6 +37,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "deadline(seconds): how long the test may take")
     config.addinivalue_line("markers", "full: only in a full run (DAVIT_E2E_FULL=1)")
     config.addinivalue_line("markers", "runtime: run again with crun (DAVIT_E2E_RUNTIME=crun)")
+    config.addinivalue_line("markers", "shows(*rows): rows of docs/conformance.md that this proves")
     worlds.become_subreaper()
     if REPORT:
         worlds.enter_namespaces()

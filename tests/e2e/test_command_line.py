@@ -2,6 +2,8 @@
 """The davit command, over the local bridge."""
 import json
 
+import pytest
+
 from harness import images, world as worlds
 
 POLICY_NO = {"restartPolicy": {"type": "NO"}}
@@ -17,6 +19,7 @@ def test_ps_shows_what_the_cloud_created(gateway, peer, sleeper):
     assert code == 0 and any(container in json.dumps(row) for row in rows)
 
 
+@pytest.mark.shows("K49")
 def test_run_stop_start_rm_are_seen_by_the_cloud(gateway, peer, sleeper):
     code, text = gateway.command("run", "--name", "local", sleeper)
     assert code == 0, text
@@ -62,6 +65,7 @@ def test_why_tells_a_broken_configuration_from_a_failure_at_work(gateway, peer, 
     assert gateway.command("why", "nobody")[0] == 1
 
 
+@pytest.mark.shows("K49")
 def test_exit_codes_mean_something(gateway, peer):
     assert gateway.command("stop", "nobody")[0] == 1
     assert gateway.command("fly")[0] == 2

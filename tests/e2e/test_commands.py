@@ -47,12 +47,15 @@ ROWS = [
      OUTBOX),
     ("E16 image that is not there", {"value": {"imageRef": "127.0.0.1:5000/test/none:1"}}, 500,
      FAILED, OUTBOX),
-    ("response-required of a wrong type", {"headers": {"response-required": "yes"}}, 400, INVALID,
+    ("what-is-answered response-required of a wrong type", {"headers": {"response-required": "yes"}}, 400, INVALID,
      INBOX),
 ]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0].replace(" ", "-"))
+@pytest.mark.parametrize("row", [
+    pytest.param(row, id=row[0].replace(" ", "-"), marks=pytest.mark.shows(row[0].split()[0]))
+    for row in ROWS])
+@pytest.mark.shows("K10")
 def test_error_rows(gateway, peer, hello, row):
     _, change, status, code, path = row
     fields = dict(change)
@@ -72,6 +75,7 @@ def test_error_rows(gateway, peer, hello, row):
     b"", b"null", b"[]", b"{", b"\xff\xfe", b'{"topic":5,"path":"/"}', b'{"a":1e999}',
     b"[" * 40 + b"]" * 40, json.dumps({"headers": "x"}).encode()],
     ids=["empty", "null", "array", "cut", "utf8", "type", "number", "deep", "headers"])
+@pytest.mark.shows("E1", "K11")
 def test_e1_is_answered_and_survived(gateway, peer, hello, payload):
     mark = peer.mark()
     peer.publish(f"command//{peer.thing}/req/x1/create", payload)
@@ -82,6 +86,7 @@ def test_e1_is_answered_and_survived(gateway, peer, hello, payload):
     assert peer.ask("ContainerFactory", "create", CREATE).status == 200
 
 
+@pytest.mark.shows("E7", "D32")
 def test_content_type_without_value_is_accepted(gateway, peer, sleeper):
     container = peer.create(sleeper, start=False)
     answer = peer.ask(f"Container:{container}", "start",
@@ -89,6 +94,7 @@ def test_content_type_without_value_is_accepted(gateway, peer, sleeper):
     assert answer.status == 204
 
 
+@pytest.mark.shows("input-limits")
 def test_too_large_payloads_are_refused(gateway, peer, hello):
     value = {**CREATE, "padding": "x" * (1 << 20)}
     answer = peer.ask("ContainerFactory", "create", value)
@@ -96,6 +102,7 @@ def test_too_large_payloads_are_refused(gateway, peer, hello):
     assert peer.ask("ContainerFactory", "create", CREATE).status == 200
 
 
+@pytest.mark.shows("D1", "D2")
 def test_documented_dialect_is_answered_in_it(gateway, peer, hello):
     answer = peer.ask("ContainerFactory", "create", CREATE, rid="")
     assert answer.status == 200
@@ -106,6 +113,7 @@ def test_documented_dialect_is_answered_in_it(gateway, peer, hello):
 
 
 @pytest.mark.parametrize("rid, required", [("", False), ("", None), ("r9", False), ("r9", None)])
+@pytest.mark.shows("K7")
 def test_one_way_commands_are_executed_and_not_answered(gateway, peer, hello, rid, required):
     mark = peer.mark()
     peer.send("ContainerFactory", "create", CREATE, rid=rid, response_required=required)
@@ -116,6 +124,7 @@ def test_one_way_commands_are_executed_and_not_answered(gateway, peer, hello, ri
     assert len(answers) == 1
 
 
+@pytest.mark.shows("K9", "D32")
 def test_answers_of_start_and_stop_have_no_value(gateway, peer, sleeper):
     container = peer.create(sleeper, start=False)
     answer = peer.ask(f"Container:{container}", "start", {})
@@ -124,6 +133,7 @@ def test_answers_of_start_and_stop_have_no_value(gateway, peer, sleeper):
     assert body["path"] == f"/features/Container:{container}/outbox/messages/start"
 
 
+@pytest.mark.shows("repeats")
 def test_repeated_command_takes_effect_once(gateway, peer, hello):
     first = peer.ask("ContainerFactory", "create", CREATE, rid="same", correlation_id="same")
     again = peer.ask("ContainerFactory", "create", CREATE, rid="same", correlation_id="same")
@@ -132,6 +142,7 @@ def test_repeated_command_takes_effect_once(gateway, peer, hello):
 
 
 @pytest.mark.parametrize("max_inflight", [1, 20, 0])
+@pytest.mark.shows("burst")
 def test_bursts_are_answered_under_every_inflight_setting(world, max_inflight):
     broker = Broker(world, 1883, max_inflight)
     peer = Peer(world, broker)
@@ -144,6 +155,7 @@ def test_bursts_are_answered_under_every_inflight_setting(world, max_inflight):
     assert not peer.faults
 
 
+@pytest.mark.shows("K12", "what-is-answered")
 def test_echoes_of_a_local_twin_do_nothing(gateway, peer, hello):
     container = peer.create(hello, start=False)
     mark = peer.mark()
@@ -156,6 +168,7 @@ def test_echoes_of_a_local_twin_do_nothing(gateway, peer, hello):
     assert len(peer.find(r"command//[^/]+/res/.*", mark)) == 1
 
 
+@pytest.mark.shows("K2")
 def test_other_identity_is_taken_over(gateway, peer, broker):
     peer.device = "org.example:gw2"
     peer.thing = f"{peer.device}:edge:containers"
@@ -170,6 +183,7 @@ def test_other_identity_is_taken_over(gateway, peer, broker):
 @pytest.mark.parametrize("answer", [
     b"{}", b"null", b"no json", b'{"deviceId":"nocolon","tenantId":"t1"}',
     b'{"deviceId":"a:b"}', b'{"deviceId":"","tenantId":"t1"}'])
+@pytest.mark.shows("handshake-answer")
 def test_useless_handshake_answers_change_nothing(gateway, peer, answer):
     peer.publish("edge/thing/response", answer)
     assert peer.ask("ContainerFactory", "fly").status == 404

@@ -73,6 +73,7 @@ def initial(world, broker, peer, registry):
     return Deployment(world, broker, peer, registry, "init")
 
 
+@pytest.mark.shows("K48")
 def test_files_become_containers_that_run(deployment, peer, sleeper):
     deployment.write("one.json", sleeper, container_name="own-name",
                      config={"env": ["COLOUR=red"], "cmd": inside.staying("echo $COLOUR")})
@@ -100,6 +101,7 @@ def test_next_start_leaves_what_is_as_described(deployment, peer, sleeper):
     assert "'one' is as described" in said
 
 
+@pytest.mark.shows("K48")
 def test_file_that_differs_replaces_its_container(deployment, peer, sleeper, registry):
     deployment.write("one.json", sleeper)
     deployment.start()
@@ -115,6 +117,7 @@ def test_file_that_differs_replaces_its_container(deployment, peer, sleeper, reg
     assert status["config"]["hostName"] == "one-host"
 
 
+@pytest.mark.shows("K48")
 def test_policy_is_changed_in_place(deployment, peer, sleeper):
     deployment.write("one.json", sleeper)
     deployment.start()
@@ -129,6 +132,7 @@ def test_policy_is_changed_in_place(deployment, peer, sleeper):
         "type": "ON_FAILURE", "maxRetryCount": 3}
 
 
+@pytest.mark.shows("K48")
 def test_stopped_and_paused_ones_run_again(deployment, peer, sleeper):
     for name in ("stopped", "paused"):
         deployment.write(f"{name}.json", sleeper)
@@ -140,6 +144,7 @@ def test_stopped_and_paused_ones_run_again(deployment, peer, sleeper):
     assert {name: deployment.wait_running(name)[0] for name in ids} == ids
 
 
+@pytest.mark.shows("K48")
 def test_replacement_that_does_not_start_leaves_the_old_one(deployment, peer, sleeper):
     deployment.write("one.json", sleeper)
     deployment.start()
@@ -178,6 +183,7 @@ def test_end_in_the_middle_of_a_replacement_is_made_good(deployment, peer, sleep
     assert "2 files, 0 failed" in said
 
 
+@pytest.mark.shows("K48")
 def test_nothing_is_removed_with_its_file(deployment, peer, sleeper):
     deployment.write("one.json", sleeper)
     deployment.start()
@@ -187,6 +193,7 @@ def test_nothing_is_removed_with_its_file(deployment, peer, sleeper):
     assert deployment.wait_running("one")[0] == before
 
 
+@pytest.mark.shows("K48")
 def test_init_happens_once(initial, peer, sleeper):
     initial.write("one.json", sleeper)
     initial.start()

@@ -130,6 +130,7 @@ def test_several_recipients_each_open_it(gateway, peer, registry, hello, keys):
     assert create(peer, reference, [stranger]).status == 500
 
 
+@pytest.mark.shows("K45")
 def test_keys_of_the_daemon_serve_containers_without_their_own(world, broker, peer, registry, hello,
                                                                keys):
     private, recipient = keys.rsa("a")
@@ -190,6 +191,7 @@ def test_right_to_use_it_is_asked_at_every_start_and_by_every_container(gateway,
     assert peer.ask(f"Container:{container}", "start").status == 204
 
 
+@pytest.mark.shows("K45")
 def test_some_layers_encrypted_and_containers_with_different_keys_at_once(gateway, peer, registry,
                                                                          keys):
     private, recipient = keys.rsa("a")

@@ -32,6 +32,7 @@ def finish(gateway, peer, image, config):
 # --- names
 
 
+@pytest.mark.shows("domain-name")
 def test_host_and_domain_name_are_the_containers_own(gateway, peer, hello):
     said = finish(gateway, peer, hello, {
         "hostName": "ship", "domainName": "sea.example",
@@ -84,6 +85,7 @@ def test_image_gives_user_directory_entry_point_and_command(gateway, peer, regis
     assert finish(gateway, peer, image, {"cmd": ["own"]}).startswith("own\n")
 
 
+@pytest.mark.shows("D14")
 def test_stop_signal_is_the_images(gateway, peer, registry):
     image = registry.push(images.busybox(
         ["sh", "-c", "trap 'exit 7' USR1; trap '' TERM; echo ready; "
@@ -114,6 +116,7 @@ def shared(world):
 
 
 @pytest.mark.parametrize("mode", [*MODES, *(mode.upper() for mode in MODES), None])
+@pytest.mark.shows("D8", "mounts")
 def test_mounts_travel_as_the_propagation_mode_says(gateway, peer, sleeper, shared, mode):
     """Made on the host after the start, and made in the container's namespace."""
     mount = {"source": str(shared), "destination": "/data"}
@@ -147,6 +150,7 @@ def test_mount_reads_and_writes_files_and_directories_of_the_host(world, gateway
     assert not inside.mounts(pid)["/etc/settings"].is_readonly
 
 
+@pytest.mark.shows("mounts")
 def test_missing_source_is_named_in_the_twin(gateway, peer, sleeper):
     container = peer.create(sleeper, config={
         **POLICY_NO, "mountPoints": [{"source": "/no/such/thing", "destination": "/data"}]})
@@ -154,6 +158,7 @@ def test_missing_source_is_named_in_the_twin(gateway, peer, sleeper):
 
 
 @pytest.mark.parametrize("mode", ["shared", "rshared", "slave", "rslave"])
+@pytest.mark.shows("mounts")
 def test_private_mount_of_the_host_is_explained(world, gateway, peer, sleeper, mode):
     folder = world.directory / "private"
     folder.mkdir()
@@ -175,6 +180,7 @@ def records(file):
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
+@pytest.mark.shows("K41")
 def test_log_lines_are_records_beside_the_container(gateway, peer, hello):
     container = peer.create(hello, config={
         **POLICY_NO, "log": {"type": "json-file"},
@@ -188,6 +194,7 @@ def test_log_lines_are_records_beside_the_container(gateway, peer, hello):
     assert all(list(r) == ["stream", "log", "time"] and r["time"].endswith("Z") for r in found)
 
 
+@pytest.mark.shows("K42")
 def test_log_goes_below_the_folder_that_was_named(world, gateway, peer, hello):
     root = world.directory / "logs" / "made"
     container = peer.create(hello, config={**POLICY_NO, "log": {"rootDir": str(root)}})
@@ -201,6 +208,7 @@ def test_log_goes_below_the_folder_that_was_named(world, gateway, peer, hello):
 
 
 @pytest.mark.parametrize("files", [1, 2, 4])
+@pytest.mark.shows("K41", "logs")
 def test_log_rotates_at_its_size_and_keeps_so_many_files(gateway, peer, hello, files):
     container = peer.create(hello, config={
         **POLICY_NO, "log": {"maxFiles": files, "maxSize": "2K"},
@@ -268,6 +276,7 @@ class HangingLog:
         return [json.loads(line)["log"] for line in text.splitlines()]
 
 
+@pytest.mark.shows("K42", "logs")
 def test_container_does_not_wait_for_a_disk_in_non_blocking_mode(world, gateway, peer, hello):
     log = HangingLog(world, gateway, peer, hello, "non-blocking")
     worlds.wait_for(log.done.exists, 20, "the container has written all")

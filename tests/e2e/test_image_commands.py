@@ -293,6 +293,7 @@ def expiring(world, broker, peer, registry, **settings):
     return gateway
 
 
+@pytest.mark.shows("K46")
 def test_unused_images_expire_and_used_ones_stay(world, broker, peer, registry, hello, sleeper):
     gateway = expiring(world, broker, peer, registry, image_expiry="3s")
     container = peer.create(sleeper, config=POLICY_NO)
@@ -308,6 +309,7 @@ def test_unused_images_expire_and_used_ones_stay(world, broker, peer, registry, 
     worlds.wait_for(lambda: staging_is_empty(gateway), 10, "the layer's files are deleted")
 
 
+@pytest.mark.shows("K46")
 def test_images_that_expired_while_the_daemon_was_away(world, broker, peer, registry, hello):
     gateway = expiring(world, broker, peer, registry, image_expiry="1h")
     command(gateway, "pull", hello)

@@ -48,6 +48,7 @@ def test_layers_are_shared_and_images_readable_by_skopeo(gateway, peer, registry
                        check=True, capture_output=True)
 
 
+@pytest.mark.shows("K44")
 def test_local_image_is_not_pulled_again(gateway, peer, registry, hello):
     run(gateway, peer, hello, "true")
     registry.stop()
@@ -55,6 +56,7 @@ def test_local_image_is_not_pulled_again(gateway, peer, registry, hello):
 
 
 @pytest.mark.deadline(90)
+@pytest.mark.shows("repeats")
 def test_slow_pull_does_not_hold_up_the_others(world, broker, peer, registry):
     slow = SlowProxy(world, registry.port, rate=20_000)
     gateway = Gateway(world, broker, peer, [registry.host, slow.host])

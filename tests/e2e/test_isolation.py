@@ -47,6 +47,7 @@ def test_container_gets_the_usual_capabilities(gateway, peer, sleeper):
     assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1"
 
 
+@pytest.mark.shows("capabilities")
 def test_extra_capabilities_are_added_in_any_spelling(gateway, peer, sleeper):
     _, pid, said = run(gateway, peer, sleeper,
                        {"extraCapabilities": ["CAP_NET_ADMIN", "sys_admin"]},
@@ -70,6 +71,7 @@ def test_extra_capability_reaches_a_user_that_is_not_root(gateway, peer, registr
     assert bits(status["CapBnd"]) == (USUAL | {SYS_PTRACE}) & available()
 
 
+@pytest.mark.shows("capabilities")
 def test_unknown_capability_is_refused_with_the_nearest(gateway, peer, sleeper):
     text = refused(peer, sleeper, {"extraCapabilities": ["CAP_NET_ADMN"]})
     assert "config.extraCapabilities[0]" in text and "CAP_NET_ADMIN" in text
@@ -110,6 +112,7 @@ def test_privileged_has_the_devices_of_the_host(gateway, peer, sleeper):
     ({"devices": [{"pathOnHost": "/dev/null"}]}, "config.devices"),
     ({"extraCapabilities": ["CAP_NET_ADMIN"]}, "config.extraCapabilities"),
 ])
+@pytest.mark.shows("privileged", "K32", "D24")
 def test_privileged_with_less_is_refused_naming_both(gateway, peer, sleeper, more, named):
     text = refused(peer, sleeper, {"privileged": True, **more})
     assert "config.privileged" in text and named in text

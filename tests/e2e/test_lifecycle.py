@@ -17,6 +17,7 @@ def state_names(peer, container):
     return [state["status"] for state in peer.states(container)]
 
 
+@pytest.mark.shows("K1", "K2", "K4")
 def test_handshake_comes_first_and_features_before_commands(world, broker, gateway, peer):
     assert peer.messages[0].topic == "edge/thing/request"
     assert peer.twin["ContainerFactory"] == {
@@ -36,6 +37,7 @@ def test_runtime_that_is_asked_for_is_used(gateway):
 
 
 @pytest.mark.runtime
+@pytest.mark.shows("K14", "K15", "K16")
 def test_created_container_runs_says_hello_and_ends(gateway, peer, hello):
     container = peer.create(hello, config=POLICY_NO)
     state = peer.wait_state(container, "EXITED")
@@ -54,6 +56,7 @@ def test_created_container_runs_says_hello_and_ends(gateway, peer, hello):
         "log": {"type": "JSON_FILE", "maxFiles": 2, "maxSize": "100M", "mode": "BLOCKING"}}
 
 
+@pytest.mark.shows("K18")
 def test_plain_create_takes_the_image_and_start(gateway, peer, sleeper):
     answer = peer.ask("ContainerFactory", "create", {"imageRef": sleeper, "start": True}, 60)
     assert answer.status == 200
@@ -61,6 +64,7 @@ def test_plain_create_takes_the_image_and_start(gateway, peer, sleeper):
 
 
 @pytest.mark.runtime
+@pytest.mark.shows("K15", "D26")
 def test_every_step_of_a_life(gateway, peer, sleeper):
     container = peer.create(sleeper, start=False, name="box", config=POLICY_NO)
     feature = f"Container:{container}"
@@ -83,6 +87,7 @@ def test_every_step_of_a_life(gateway, peer, sleeper):
 
 
 @pytest.mark.runtime
+@pytest.mark.shows("K34")
 def test_stop_sends_the_signal_and_reports_the_exit_code(gateway, peer, registry):
     image = registry.push(images.busybox(
         ["sh", "-c", "trap 'exit 5' INT; while :; do sleep 0.1; done"]), "test/five")
@@ -94,6 +99,7 @@ def test_stop_sends_the_signal_and_reports_the_exit_code(gateway, peer, registry
 
 
 @pytest.mark.runtime
+@pytest.mark.shows("K34", "D14")
 def test_stop_ends_who_does_not_listen(gateway, peer, registry):
     image = registry.push(images.busybox(
         ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]), "test/deaf")
@@ -128,6 +134,7 @@ WRONG_STATE = [
 
 
 @pytest.mark.parametrize("state, operation, value", WRONG_STATE)
+@pytest.mark.shows("K33", "E16")
 def test_wrong_states_are_refused_and_named(gateway, peer, sleeper, state, operation, value):
     container = peer.create(sleeper, start=state != "created", config=POLICY_NO)
     feature = f"Container:{container}"
@@ -150,6 +157,7 @@ def test_forced_remove_ends_a_running_container(gateway, peer, sleeper):
 
 
 @pytest.mark.runtime
+@pytest.mark.shows("K18")
 def test_failed_start_is_shown_in_the_twin(gateway, peer, hello):
     container = peer.create(hello, config={**POLICY_NO, "cmd": ["/no/such/program"]})
     state = peer.wait_state(container, "STOPPED")
@@ -190,6 +198,7 @@ def test_host_network_is_the_hosts_and_bridge_is_not(gateway, peer, hello):
     ({"restartPolicy": {"type": "SOMETIMES"}}, "restartPolicy"),
     ({"mountPoints": [{"source": "relative", "destination": "/x"}]}, "mountPoints"),
 ])
+@pytest.mark.shows("E16")
 def test_what_cannot_be_honoured_is_refused_by_name(gateway, peer, hello, config, named):
     answer = peer.ask("ContainerFactory", "createWithConfig",
                       {"imageRef": hello, "start": True, "config": config})
@@ -198,6 +207,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(gateway, peer, hello, config
     assert not [feature for feature in peer.twin if feature.startswith("Container:")]
 
 
+@pytest.mark.shows("names")
 def test_name_is_taken_once(gateway, peer, hello):
     peer.create(hello, start=False, name="only")
     answer = peer.ask("ContainerFactory", "createWithConfig",
@@ -205,6 +215,7 @@ def test_name_is_taken_once(gateway, peer, hello):
     assert answer.status == 400 and "only" in answer.text
 
 
+@pytest.mark.shows("D23")
 def test_documented_placeholders_mean_not_given(gateway, peer, hello):
     container = peer.create(hello, config={
         **POLICY_NO, "mountPoints": [{"source": "", "destination": "", "propagationMode": ""}],
@@ -215,6 +226,7 @@ def test_documented_placeholders_mean_not_given(gateway, peer, hello):
 
 @pytest.mark.runtime
 @pytest.mark.deadline(90)
+@pytest.mark.shows("K35")
 def test_on_failure_tries_again_as_often_as_told(gateway, peer, hello):
     container = peer.create(hello, config={
         "restartPolicy": {"type": "ON_FAILURE", "maxRetryCount": 2, "retryTimeout": 1},
@@ -223,6 +235,7 @@ def test_on_failure_tries_again_as_often_as_told(gateway, peer, hello):
     assert state_names(peer, container) == ["CREATED"] + ["RUNNING", "EXITED"] * 3
 
 
+@pytest.mark.shows("manual-stop")
 def test_always_restarts_and_a_stop_is_final(gateway, peer, hello):
     container = peer.create(hello, config={
         "restartPolicy": {"type": "ALWAYS"}, "cmd": ["sh", "-c", "sleep 0.2"]})

@@ -64,11 +64,13 @@ def run(peer, registry, script, **config):
 # --- requests
 
 
+@pytest.mark.shows("K14")
 def test_the_feature_is_published_with_the_others(gateway, peer):
     assert peer.twin["Metrics"] == {
         "definition": ["com.bosch.iot.suite.edge.metric:Metrics:1.0.0"]}
 
 
+@pytest.mark.shows("K22", "K23", "D15", "D18")
 def test_data_comes_each_period_until_it_is_stopped(gateway, peer, sleeper):
     container = peer.create(sleeper)
     before_ms = time.time() * 1000
@@ -94,6 +96,7 @@ def test_data_comes_each_period_until_it_is_stopped(gateway, peer, sleeper):
     peer.wait_quiet(lambda: data_messages(peer, mark), 2.5, "data after the end of the request")
 
 
+@pytest.mark.shows("D3")
 def test_data_is_in_the_dialect_of_its_request(gateway, peer, sleeper):
     peer.create(sleeper)
     assert request(peer, 1, rid="").status == 204
@@ -132,6 +135,7 @@ def test_data_comes_again_after_the_broker_was_away(gateway, peer, broker, sleep
     assert message.body["value"]["timestamp"] > time.time() * 1000 - 3000
 
 
+@pytest.mark.shows("K22", "D16", "D17")
 def test_filters_choose_originators_and_measurements(gateway, peer, sleeper):
     first = peer.create(sleeper, name="first")
     second = peer.create(sleeper, name="second")
@@ -152,6 +156,7 @@ def test_filters_choose_originators_and_measurements(gateway, peer, sleeper):
         assert {who: list(what) for who, what in found.items()} == expected, filters
 
 
+@pytest.mark.shows("K23")
 def test_filters_that_match_nothing_give_no_data(gateway, peer, sleeper):
     peer.create(sleeper, name="box")
     for filters in ([{"id": ["temperature"]}], [{"originator": "Container:nobody"}],
@@ -170,6 +175,7 @@ BAD = [
     5, [], "1s"]
 
 
+@pytest.mark.shows("E14")
 def test_bad_requests_are_refused_and_the_one_in_force_goes_on(gateway, peer):
     assert request(peer, 1, SYSTEM).status == 204
     for value in BAD:
@@ -181,6 +187,7 @@ def test_bad_requests_are_refused_and_the_one_in_force_goes_on(gateway, peer):
     assert list(snapshot(wait_data(peer, 2))) == ["SYSTEM"]
 
 
+@pytest.mark.shows("E13")
 def test_an_unknown_operation_is_not_found(gateway, peer):
     answer = peer.ask("Metrics", "subscribe", {})
     assert (answer.status, answer.error) == (404, "messages:subject.notfound")
@@ -200,6 +207,7 @@ def test_only_containers_that_run_report_and_paused_ones(gateway, peer, sleeper)
     assert "cpu.utilization" in snapshot(wait_data(peer, 3))[of(container)]
 
 
+@pytest.mark.shows("ditto-sizes")
 def test_data_is_split_at_the_largest_message(world, broker, peer, registry, sleeper):
     gateway = Gateway(world, broker, peer, [registry.host], start=False)
     gateway.config["davit"]["bridge"]["max_message_bytes"] = 4096
@@ -220,6 +228,7 @@ def test_data_is_split_at_the_largest_message(world, broker, peer, registry, sle
     assert set().union(*parts) == {of(c) for c in containers}
 
 
+@pytest.mark.shows("D15")
 def test_time_stamps_are_in_seconds_for_who_is_used_to_that(world, broker, peer, registry):
     gateway = Gateway(world, broker, peer, [registry.host], start=False)
     gateway.config["davit"]["metrics"] = {"timestamp_in_seconds": True}
@@ -244,6 +253,7 @@ def process_ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
+@pytest.mark.shows("K43")
 def test_processor_time_is_what_the_process_used(world, gateway, peer, registry):
     container, pid = run(peer, registry, "while :; do :; done")
     quota = CGROUP / "cpu" / world.unique / container / "cpu.cfs_quota_us"

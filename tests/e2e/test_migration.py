@@ -85,6 +85,7 @@ def home(world, broker, peer, registry, sleeper):
     return made
 
 
+@pytest.mark.shows("K38", "migration")
 def test_containers_are_shown_and_started_as_their_records_say(home, peer):
     home.add("ran", RUNNING)
     home.add("swept", STOPPED)  # what a stop of Kanto itself leaves
@@ -105,6 +106,7 @@ def test_containers_are_shown_and_started_as_their_records_say(home, peer):
     peer.wait_state("rested", "RUNNING")
 
 
+@pytest.mark.shows("K30", "K41")
 def test_log_goes_on_and_record_stays_one_that_kanto_reads(home, peer):
     home.add("ran", RUNNING, config={"cmd": ["sh", "-c", "echo after; " + STAY[2]]},
              future={"kept": True})
@@ -184,6 +186,22 @@ def test_missing_image_is_told_in_the_twin_and_tried_again(home, peer, registry)
     assert "/no/such:1" in state["error"]
 
 
+@pytest.mark.shows("old-names", "names")
+def test_records_of_one_name_are_loaded_and_no_new_one_gets_it(home, peer):
+    for container in ("one", "two"):
+        home.add(container, STOPPED, container_name="twice", manually_stopped=True)
+    gateway = home.start()
+    for container in ("one", "two"):
+        peer.wait_shown(container, "STOPPED")
+        assert peer.status(container)["name"] == "twice"
+    assert "twice" in gateway.daemon.text(), "it is reported"
+    answer = peer.ask("ContainerFactory", "createWithConfig",
+                      {"imageRef": home.image, "start": False, "name": "twice"})
+    assert answer.status == 400 and "twice" in answer.text
+    assert peer.ask("Container:two", "start").status == 204
+
+
+@pytest.mark.shows("no-second-manager")
 def test_davitd_does_not_start_beside_kanto(home, world):
     (home.gateway.run / "lock").touch()
     with open(home.gateway.run / "lock") as held:

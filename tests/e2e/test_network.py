@@ -42,6 +42,7 @@ def leftovers(host):
     return len(links()), len(rules), len(elements), sum(len(a["addr_info"]) for a in addresses)
 
 
+@pytest.mark.shows("bridge-name")
 def test_container_has_an_address_a_route_and_loopback(world, host, gateway, peer, sleeper):
     container = peer.create(sleeper, config=POLICY_NO)
     place = inside(world, peer, container)
@@ -133,6 +134,7 @@ def test_bridge_that_is_switched_off_is_said_at_start(world, broker, peer, regis
     peer.wait_state(other, "RUNNING")
 
 
+@pytest.mark.shows("K40")
 def test_host_network_is_the_gateways_own(world, gateway, peer, sleeper):
     container = peer.create(sleeper, config={"networkMode": "HOST", **POLICY_NO})
     place = inside(world, peer, container)
@@ -228,6 +230,7 @@ def test_mapping_of_one_address_is_for_that_address(world, host, gateway, peer, 
     assert "this machine does not have that address" in refused.value["message"]
 
 
+@pytest.mark.shows("K40", "ports")
 def test_free_port_is_chosen_and_shown(world, host, gateway, peer, sleeper):
     host.serve("0.0.0.0", 8080)
     one = published(peer, sleeper, mapping(8080, end=8083), mapping(0, 81))
@@ -249,6 +252,7 @@ def test_free_port_is_chosen_and_shown(world, host, gateway, peer, sleeper):
     assert shown(one) == [8081, other]
 
 
+@pytest.mark.shows("ports")
 def test_taken_port_is_an_error_that_names_who(host, gateway, peer, sleeper):
     server = host.serve("0.0.0.0", 8080)
     container = peer.create(sleeper, start=False, name="web",
@@ -325,6 +329,7 @@ def etc(world, peer, container, file):
     return pathlib.Path(f"/proc/{pid}/root/etc/{file}").read_text()
 
 
+@pytest.mark.shows("K40", "D29", "bridge-name", "domain-name")
 def test_files_of_a_container(world, host, gateway, peer, sleeper):
     host.run("ip", "link", "add", "lan0", "type", "bridge")
     host.run("ip", "address", "add", "192.0.2.7/24", "dev", "lan0")
@@ -352,6 +357,7 @@ def test_files_of_a_container(world, host, gateway, peer, sleeper):
         assert peer.ask(f"Container:{other}", "start").status == 204
 
 
+@pytest.mark.shows("K40")
 def test_malformed_extra_host_is_refused(gateway, peer, sleeper):
     answer = peer.ask("ContainerFactory", "createWithConfig", {
         "imageRef": sleeper, "start": False, "config": {"extraHosts": ["gw"]}}, 60)

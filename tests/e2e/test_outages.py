@@ -42,6 +42,7 @@ def wait_ticks(gateway, container, count):
 
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])
+@pytest.mark.shows("K4", "reconnect")
 def test_broker_restarted_in_the_middle(gateway, broker, peer, sleeper, ending):
     stays = peer.create(sleeper, name="stays", config=POLICY_NO)
     ends = peer.create(sleeper, name="ends", config=POLICY_NO)
@@ -61,6 +62,7 @@ def test_broker_restarted_in_the_middle(gateway, broker, peer, sleeper, ending):
     assert peer.ask(f"Container:{stays}", "stop").status == 204
 
 
+@pytest.mark.shows("K1", "first-connect")
 def test_broker_that_is_down_at_first_is_tried_again(world):
     broker = Broker(world, 1883)
     peer = Peer(world, broker)
@@ -88,6 +90,7 @@ HOW = ["stop", "kill"]
 @pytest.mark.deadline(120)
 @pytest.mark.parametrize("who, how", itertools.product(WHO, HOW),
                          ids=[f"{'+'.join(w)}-{h}" for w, h in itertools.product(WHO, HOW)])
+@pytest.mark.shows("daemon-stop", "ended-meanwhile", "lost-exit-code")
 def test_containers_outlive(world, broker, gateway, peer, ticker, who, how):
     runs = peer.create(ticker, name="runs", config=POLICY_NO)
     ends = peer.create(ticker, name="ends", config=POLICY_NO)
@@ -139,6 +142,7 @@ def test_corrupt_record_is_set_aside_and_the_rest_loads(world, broker, gateway, 
     assert bad in gateway.daemon.text() or bad in peer.twin
 
 
+@pytest.mark.shows("K29")
 def test_feature_of_a_lost_record_leaves_the_twin(world, broker, gateway, peer, sleeper):
     good = peer.create(sleeper, start=False, name="good")
     bad = peer.create(sleeper, start=False, name="bad")

@@ -60,6 +60,7 @@ def run(peer, image, resources=None, command=None, **more):
     ({"memory": "65536K", "memorySwap": "-1"}, {"memory": "65536K"}, (64, None, None)),
     ({"memoryReservation": "16777216"}, None, (None, 16, None)),
 ])
+@pytest.mark.shows("K31")
 def test_limits_are_those_of_the_kernel(gateway, peer, hello, given, shown, in_kernel):
     container, group = run(peer, hello, given)
     assert peer.status(container)["config"]["resources"] == (shown or given)
@@ -91,6 +92,7 @@ def test_without_limits_there_are_none_but_that_of_processes(world, gateway, pee
     ({"memorySwap": "64M"}, "config.resources.memorySwap: '64M' needs config.resources.memory"),
     ({"memory": "64M", "memorySwap": "63M"}, "config.resources.memorySwap: '63M' is below"),
 ])
+@pytest.mark.shows("K31", "E16")
 def test_limits_that_make_no_sense_are_refused_by_name(gateway, peer, hello, resources, named):
     answer = peer.ask("ContainerFactory", "createWithConfig",
                       {"imageRef": hello, "config": {"resources": resources}})
@@ -98,6 +100,7 @@ def test_limits_that_make_no_sense_are_refused_by_name(gateway, peer, hello, res
     assert named in answer.text
 
 
+@pytest.mark.shows("kernel-limits")
 def test_limit_that_the_kernel_lacks_is_refused_and_a_default_is_left_out(
         gateway, broker, peer, hello):
     older = peer.create(hello, start=False, config={
@@ -141,6 +144,7 @@ def shown(peer, container):
 
 
 @pytest.mark.runtime
+@pytest.mark.shows("D11", "D12", "K21")
 def test_update_changes_the_limits_of_what_runs(gateway, peer, hello):
     container, group = run(peer, hello)
     update(peer, container, {"memory": "64M", "memoryReservation": "16M"})
@@ -307,6 +311,7 @@ def is_frozen(group):
 
 
 @pytest.mark.runtime
+@pytest.mark.shows("K19", "D25")
 def test_pause_freezes_and_resume_thaws(gateway, peer, hello):
     container, group = run(peer, hello)
     feature = f"Container:{container}"
@@ -324,6 +329,7 @@ def test_pause_freezes_and_resume_thaws(gateway, peer, hello):
 @pytest.mark.parametrize("options, code", [
     (None, None), ({"signal": "SIGKILL", "force": True}, 137),
     ({"timeout": 5, "force": False}, None)])
+@pytest.mark.shows("stop-paused")
 def test_stop_of_a_paused_container_thaws_and_ends_it(gateway, peer, hello, options, code):
     container, group = run(peer, hello)
     feature = f"Container:{container}"

@@ -31,6 +31,7 @@ def lose_power(gateway, world, pids):
 
 
 @pytest.mark.deadline(120)
+@pytest.mark.shows("K38", "manual-stop")
 def test_after_a_boot_the_policy_decides(world, broker, gateway, peer, sleeper):
     created = {}
     for name, policy in (("no", "NO"), ("always", "ALWAYS"), ("unless", "UNLESS_STOPPED"),
@@ -54,6 +55,7 @@ def test_after_a_boot_the_policy_decides(world, broker, gateway, peer, sleeper):
 
 
 @pytest.mark.deadline(120)
+@pytest.mark.shows("K37", "daemon-stop")
 def test_all_are_stopped_for_a_shutdown_and_the_boot_starts_them(world, broker, gateway, peer,
                                                                  registry, sleeper):
     stubborn = registry.push(images.busybox(["sh", "-c", "trap '' TERM; sleep 100 & wait; wait"]),

@@ -98,6 +98,7 @@ def containers(peer):
     return sorted(f.split(":", 1)[1] for f in peer.twin if f.startswith("Container:"))
 
 
+@pytest.mark.shows("K14", "K24")
 def test_feature_is_there_and_empty(gateway, peer):
     assert peer.twin[FEATURE] == {
         "definition": ["org.eclipse.hawkbit.swupdatable:SoftwareUpdatable:2.0.0"],
@@ -113,6 +114,7 @@ def test_what_the_configuration_does_not_name_is_not_offered(world, broker, peer
     assert (answer.status, answer.error) == (400, "messages:parameter.invalid")
 
 
+@pytest.mark.shows("K24", "K25", "K26")
 def test_story_of_an_update(gateway, peer, server, sleeper):
     """Install, see it run and be a dependency, remove it by what the twin says."""
     found = install(peer, module("web", artifact(server, "/web.json", description(sleeper, "web"))))
@@ -140,6 +142,7 @@ def test_story_of_an_update(gateway, peer, server, sleeper):
     assert not reports(peer, path="lastFailedOperation")
 
 
+@pytest.mark.shows("K26")
 def test_modules_are_independent_of_each_other(gateway, peer, server, sleeper):
     found = install(
         peer, module("one", artifact(server, "/1", description(sleeper, "one"))),
@@ -165,6 +168,7 @@ def rejected(peer, *artifacts, status="FINISHED_REJECTED", timeout_s=40):
     return last["message"]
 
 
+@pytest.mark.shows("K27", "D20", "D21")
 def test_what_is_not_as_promised_is_rejected(gateway, peer, server, sleeper):
     good = description(sleeper, "x")
     for kind, wrong in (("MD5", "0" * 32), ("SHA1", "0" * 40), ("SHA256", "f" * 64)):
@@ -189,6 +193,7 @@ def test_what_is_not_as_promised_is_rejected(gateway, peer, server, sleeper):
         peer, {"download": {"HTTPS": {"url": server.url + "/large"}}})
 
 
+@pytest.mark.shows("K27")
 def test_what_a_create_refuses_is_rejected_before_anything_changes(gateway, peer, server, sleeper):
     assert "hooks" in rejected(
         peer, artifact(server, "/1", description(sleeper, "a")),
@@ -202,6 +207,7 @@ def test_what_a_create_refuses_is_rejected_before_anything_changes(gateway, peer
              status="FINISHED_ERROR")
 
 
+@pytest.mark.shows("E13", "E15")
 def test_operations_that_are_none_are_refused(gateway, peer):
     def refused(operation, value, status=400):
         answer = peer.ask(FEATURE, operation, value)
@@ -226,6 +232,7 @@ def test_operations_that_are_none_are_refused(gateway, peer):
         refused(operation, {}, 404)
 
 
+@pytest.mark.shows("K28", "D19")
 def test_remove_knows_ids_modules_and_names(gateway, peer, server, sleeper):
     install(peer, module("shop", artifact(server, "/1", description(sleeper, "a")),
                          artifact(server, "/2", description(sleeper, "b")), version="7"))
@@ -359,6 +366,7 @@ def test_redirects(world, gateway, peer, authority, server, sleeper):
     assert "hidden" not in gateway.daemon.text()
 
 
+@pytest.mark.shows("D20", "D21")
 def test_a_sum_beside_the_artifact_is_fetched(gateway, peer, server, sleeper):
     body = json.dumps(description(sleeper, "x")).encode()
     server.put("/good.md5", (checksums(body, "MD5")["MD5"].upper() + "  x\n").encode())
@@ -389,6 +397,7 @@ def test_other_links_are_tried_where_that_is_safe(world, gateway, peer, server, 
     assert statuses(found) == STEPS
 
 
+@pytest.mark.shows("D21", "sftp-hosts")
 def test_ftp(world, gateway, peer, sleeper):
     ftp = FtpServer(world, "me", "hidden")
     body = ftp.files["a/x.json"] = json.dumps(description(sleeper, "x")).encode()
@@ -402,6 +411,7 @@ def test_ftp(world, gateway, peer, sleeper):
     assert "hidden" not in gateway.daemon.text()
 
 
+@pytest.mark.shows("D21", "sftp-hosts")
 def test_sftp_knows_its_hosts(world, broker, peer, registry, sleeper):
     known, stranger = SftpServer(world), SftpServer(world)
     hosts = world.directory / "known_hosts"
@@ -437,6 +447,7 @@ def by_name(peer):
 
 
 @pytest.mark.deadline(90)
+@pytest.mark.shows("install-replaces")
 def test_a_container_is_replaced_by_one_that_stays_up(gateway, peer, registry, server):
     first = install(peer, module("web", artifact(server, "/1", description(
         steady(registry, 1), "web")), version="1"))
@@ -457,6 +468,7 @@ def test_a_container_is_replaced_by_one_that_stays_up(gateway, peer, registry, s
 
 @pytest.mark.deadline(90)
 @pytest.mark.parametrize("was", ["RUNNING", "PAUSED", "STOPPED"])
+@pytest.mark.shows("install-replaces")
 def test_the_old_one_is_back_when_the_new_one_dies(gateway, peer, registry, server, was):
     install(peer, module("web", artifact(server, "/1", description(steady(registry, 1), "web"))))
     [old] = containers(peer)
@@ -479,6 +491,7 @@ def test_a_new_one_that_does_not_start_changes_nothing(gateway, peer, registry, 
     peer.wait(lambda: by_name(peer) == {"web": (old, "RUNNING")}, 10, "the old one runs")
 
 
+@pytest.mark.shows("install-replaces")
 def test_what_is_installed_already_is_no_work(gateway, peer, server, sleeper):
     web = module("web", artifact(server, "/1", description(sleeper, "web")))
     install(peer, web)
@@ -493,6 +506,7 @@ def test_what_is_installed_already_is_no_work(gateway, peer, server, sleeper):
 # --- order and restarts
 
 
+@pytest.mark.shows("D22", "K25")
 def test_the_heaviest_waits_least(gateway, peer, server, sleeper):
     gate = threading.Event()
     body = json.dumps(description(sleeper)).encode()

@@ -60,6 +60,7 @@ def nothing_is_left(world, gateway, container, pid):
 
 @pytest.mark.deadline(2400 if IS_FULL else 90)
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.shows("stop-race", "K34")
 def test_stop_is_exact(world, gateway, peer, registry, kind):
     script, options, codes = KINDS[kind]
     image = push(registry, script)
@@ -80,6 +81,7 @@ def test_stop_is_exact(world, gateway, peer, registry, kind):
 
 
 @pytest.mark.deadline(2400 if IS_FULL else 90)
+@pytest.mark.shows("stop-race")
 def test_stop_in_the_instant_of_the_end_is_answered_and_the_code_is_known(gateway, peer, registry,
                                                                           world):
     """Whichever comes first, there is one end with one code, and the command knows which."""
@@ -108,6 +110,7 @@ def test_stop_in_the_instant_of_the_end_is_answered_and_the_code_is_known(gatewa
 
 
 @pytest.mark.deadline(90)
+@pytest.mark.shows("K34", "D14")
 def test_stop_without_force_of_one_that_ignores_it_fails_and_it_runs_on(gateway, peer, registry):
     image = push(registry, KINDS["ignores-signals"][0])
     container = peer.create(image, name="stubborn", config=POLICY_NO)

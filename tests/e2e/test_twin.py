@@ -22,6 +22,7 @@ def full_features(peer, after):
             if path.count("/") == 2]
 
 
+@pytest.mark.shows("twin-truth")
 def test_ghost_is_deleted_and_nothing_else_is_touched(gateway, peer, sleeper):
     question = peer.wait_question()
     assert question["headers"]["response-required"] is True and question["path"] == "/"
@@ -36,6 +37,7 @@ def test_ghost_is_deleted_and_nothing_else_is_touched(gateway, peer, sleeper):
     assert full_features(peer, mark) == ["/features/Container:ghost"]
 
 
+@pytest.mark.shows("twin-truth")
 def test_lost_twin_is_published_again_once(gateway, peer, sleeper):
     question = peer.wait_question()
     container = peer.create(sleeper, name="real", config=POLICY_NO)
@@ -53,6 +55,7 @@ def test_lost_twin_is_published_again_once(gateway, peer, sleeper):
     {"value": {"features": []}},
     {"value": None},
 ], ids=["missing", "foreign", "malformed", "empty"])
+@pytest.mark.shows("twin-truth")
 def test_no_answer_and_no_sense_change_nothing(gateway, peer, sleeper, answer):
     question = peer.wait_question()
     mark = peer.mark()

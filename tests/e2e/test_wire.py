@@ -15,6 +15,15 @@ from harness.artifacts import Artifacts, checksums
 
 RECORDINGS = sorted((pathlib.Path(__file__).resolve().parents[1] / "golden" / "wire")
                     .glob("*.json"))
+# Rows of docs/conformance.md by the beginning of a recording's name.
+SHOWS = {
+    "dialects.norid": ["K7", "D1", "D2"], "dialects.rid": ["K6", "K7", "K9", "D4"],
+    "lifecycle": ["K15", "K16"], "matrix": ["K3", "K5", "K6", "K13", "K15", "K33"],
+    "matrix-running.unknown-op": ["E13"], "matrix-running.pause": ["K19", "D25"],
+    "matrix-running.update": ["K21"], "metrics": ["K22", "K23"],
+    "software": ["K24", "K25", "K26"], "software.md5-wrong": ["K27"], "software.not-found": ["K27"],
+    "software-remove": ["K28"],
+}
 IMAGE = "localhost:5000/bb:1"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 
@@ -197,7 +206,13 @@ def is_answer_in_documented_dialect(topic):
     return "/res//" in topic
 
 
-@pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.stem)
+def shown_by(recording):
+    return {row for name, rows in SHOWS.items() if recording.stem.startswith(name) for row in rows}
+
+
+@pytest.mark.parametrize("recording", [
+    pytest.param(path, id=path.stem, marks=pytest.mark.shows(*sorted(shown_by(path))))
+    for path in RECORDINGS])
 def test_replay(world, gateway, peer, registry, recording):
     script = json.loads(recording.read_text())
     image = registry.push(images.busybox(

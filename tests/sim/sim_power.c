@@ -134,6 +134,7 @@ static uint64_t run_seed(uint64_t seed, const struct options *o, uint64_t *failu
     return points;
 }
 
+/* shows: acknowledged */
 int main(int argc, char **argv)
 {
     struct options o;

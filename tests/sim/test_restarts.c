@@ -137,6 +137,7 @@ static void happen(enum event event, const char *id)
     daemon_sim_run(sim, 5000);
 }
 
+/* shows: K35, K38 */
 Test(restarts, what_runs_again_is_as_the_table_in_docs_supervision_says)
 {
     static const struct {

@@ -260,6 +260,7 @@ Test(str, what_is_no_duration_is_refused_and_writes_nothing)
     cr_assert_str_eq(err.text, "'soon' is not a duration (like 1m30s, 1.5s or 250ms)");
 }
 
+/* shows: K31, D9 */
 Test(str, sizes_are_read_with_base_1024)
 {
     static const struct {

@@ -117,6 +117,7 @@ static void run(char **words)
     fflush(stdout);
 }
 
+/* shows: logs */
 Test(logs, all_files_are_read_from_the_oldest_on)
 {
     for (int i = 0; i < 3; i++) {

@@ -39,6 +39,7 @@ static int load(const char *text, bool is_strict, char **arguments, struct dv_co
     return dv_config_load(&options, ret, &err);
 }
 
+/* shows: K47 */
 Test(config, an_empty_file_gives_kantos_defaults)
 {
     DV_AUTO(dv_config_file) file = NULL;
@@ -54,6 +55,7 @@ Test(config, an_empty_file_gives_kantos_defaults)
     cr_assert_null(dv_config_warning(file, 0));
 }
 
+/* shows: K47 */
 Test(config, values_of_every_type_are_read)
 {
     DV_AUTO(dv_config_file) file = NULL;
@@ -86,6 +88,7 @@ Test(config, values_of_every_type_are_read)
     cr_assert_null(strstr(out.data, "secret\""), "a secret is shown");
 }
 
+/* shows: K47 */
 Test(config, a_stop_timeout_may_be_digits_or_a_duration)
 {
     static const char *const forms[] = {"\"45\"", "\"45s\"", "45"};
@@ -127,6 +130,7 @@ Test(config, a_key_in_the_wrong_section_is_found_by_its_name)
               "%s", dv_config_warning(file, 0));
 }
 
+/* shows: unknown-keys */
 Test(config, unknown_keys_are_errors_in_davits_section_and_warnings_elsewhere)
 {
     DV_AUTO(dv_config_file) file = NULL;
@@ -144,11 +148,15 @@ Test(config, unknown_keys_are_errors_in_davits_section_and_warnings_elsewhere)
     cr_assert_eq(load("{\"future\":1}", true, NULL, &strict), -DV_ERR_INVALID);
 }
 
+/* shows: dead-keys, K50 */
 Test(config, keys_without_effect_are_reported_when_set)
 {
     DV_AUTO(dv_config_file) file = NULL;
     cr_assert_eq(load("{\"containers\":{\"address_path\":\"/x\"}}", false, NULL, &file), 0);
     cr_assert_str_eq(dv_config_warning(file, 0), "containers.address_path has no effect in davit");
+    DV_AUTO(dv_config_file) agent = NULL;
+    cr_assert_eq(load("{\"update_agent\":{\"enable\":true}}", false, NULL, &agent), 0);
+    cr_assert_str_eq(dv_config_warning(agent, 0), "update_agent.enable has no effect in davit");
 }
 
 Test(config, wrong_values_name_file_key_and_expectation)

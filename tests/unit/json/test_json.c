@@ -8,6 +8,7 @@ static int parse(const char *text, struct dv_json **ret, struct dv_error *err)
     return dv_json_parse(text, strlen(text), ret, err);
 }
 
+/* shows: D31 */
 Test(json, refuses_what_rfc_8259_and_the_rules_forbid)
 {
     static const char *const bad[] = {
@@ -59,6 +60,7 @@ Test(json, refuses_what_rfc_8259_and_the_rules_forbid)
     }
 }
 
+/* shows: D31 */
 Test(json, says_line_and_column)
 {
     struct dv_error err = DV_ERROR_INIT;
@@ -67,6 +69,7 @@ Test(json, says_line_and_column)
     cr_assert_str_eq(err.text, "JSON line 3, column 1: a key in double quotes is expected");
 }
 
+/* shows: D31 */
 Test(json, nesting_has_a_limit)
 {
     char text[2 * (DV_JSON_DEPTH_MAX + 1) + 1];

@@ -20,6 +20,7 @@ static void check(const char *bytes, size_t len, size_t step, const char *expect
     dv_lines_done(&lines);
 }
 
+/* shows: K41 */
 Test(lines, records_are_as_docker_and_kanto_write_them)
 {
     static const struct {
@@ -44,6 +45,7 @@ Test(lines, records_are_as_docker_and_kanto_write_them)
             check(table[i].bytes, strlen(table[i].bytes), step, table[i].expected);
 }
 
+/* shows: K41 */
 Test(lines, a_long_line_becomes_records_of_which_only_the_last_ends)
 {
     size_t len = 2 * DV_LOG_CHUNK + 100;

@@ -136,6 +136,7 @@ static void *read_late(void *ctx)
     return NULL;
 }
 
+/* shows: K42, logs */
 Test(log, a_full_buffer_drops_the_oldest_lines_and_tells_how_many, .timeout = 60)
 {
     enum { LINES = 20000, BUFFER = 32 << 10 };

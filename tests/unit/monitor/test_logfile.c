@@ -49,6 +49,7 @@ static void put(struct dv_logfile *file, const char *records)
     cr_assert_eq(dv_logfile_write(file, records, strlen(records), &err), 0, "%s", err.text);
 }
 
+/* shows: K41 */
 Test(logfile, rotates_before_a_write_once_the_size_is_reached)
 {
     struct dv_logfile *file = dv_logfile_new(path_of("json.log"), 8, 3);

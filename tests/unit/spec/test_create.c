@@ -31,6 +31,7 @@ static struct dv_create_request with_config(const char *value)
     return request;
 }
 
+/* shows: K30 */
 Test(create, minimal_create_gets_the_defaults)
 {
     struct dv_create_request request = {0};
@@ -50,6 +51,7 @@ Test(create, minimal_create_gets_the_defaults)
     cr_assert_eq(record->warnings.count, 0);
 }
 
+/* shows: D23 */
 Test(create, documented_example_with_its_empty_placeholders_is_accepted)
 {
     struct dv_create_request request =
@@ -84,6 +86,7 @@ Test(create, documented_example_with_its_empty_placeholders_is_accepted)
     cr_assert_str_eq(err.text, "config.portMappings[0].hostIP: IPv6 is not supported yet");
 }
 
+/* shows: K17, D7, json-keys */
 Test(create, keys_and_enums_are_read_in_any_case)
 {
     struct dv_create_request request = with_config(
@@ -101,6 +104,7 @@ Test(create, keys_and_enums_are_read_in_any_case)
     cr_assert_eq(spec->mount_points.items[0].propagation, DV_PROPAGATION_RSHARED);
 }
 
+/* shows: json-keys */
 Test(create, unknown_keys_are_accepted_and_reported_with_the_nearest)
 {
     struct dv_create_request request = with_config(
@@ -121,6 +125,7 @@ Test(create, unknown_keys_are_accepted_and_reported_with_the_nearest)
               all);
 }
 
+/* shows: K31 */
 Test(create, memory_without_swap_doubles_it)
 {
     struct dv_create_request request =
@@ -132,6 +137,7 @@ Test(create, memory_without_swap_doubles_it)
     cr_assert_null(request.record->spec->resources->memory_swap);
 }
 
+/* shows: names */
 Test(create, long_names_give_short_distinct_host_names)
 {
     char value[700];
@@ -247,6 +253,7 @@ static const struct refusal refusals[] = {
     {"{\"env\":[],\"ENV\":[]}", "comes twice"},
 };
 
+/* shows: K10, E16, D28, K31, K32, privileged, image-reference, capabilities */
 Test(create, every_broken_rule_names_field_value_and_rule)
 {
     for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
@@ -264,6 +271,7 @@ Test(create, every_broken_rule_names_field_value_and_rule)
     }
 }
 
+/* shows: D9, D27 */
 Test(create, equal_reservation_and_bare_sizes_are_accepted)
 {
     with_config("{\"imageRef\":\"r/"
@@ -271,6 +279,7 @@ Test(create, equal_reservation_and_bare_sizes_are_accepted)
                 "\"10485760B\"}}}");
 }
 
+/* shows: sentinels */
 Test(create, documented_sentinels_mean_not_given)
 {
     struct dv_create_request request =

@@ -43,6 +43,7 @@ static enum dv_deploy_difference difference(const char *now, const char *wanted)
     return found;
 }
 
+/* shows: deployment-names */
 Test(deploy, a_file_gives_a_container_its_name)
 {
     struct dv_container_record *record = describe("");

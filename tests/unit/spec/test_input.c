@@ -139,6 +139,7 @@ static void expect_refused(const struct field *field, const char *text)
               field->path, text, err.text);
 }
 
+/* shows: E14 */
 Test(input, what_has_another_type_is_refused_by_name)
 {
     static const char *const wrong[][7] = {
@@ -155,6 +156,7 @@ Test(input, what_has_another_type_is_refused_by_name)
             expect_refused(&fields[i], wrong[fields[i].type][k]);
 }
 
+/* shows: D24, spellings */
 Test(input, nothing_means_not_given)
 {
     for (size_t i = 0; i < FIELDS; i++) {
@@ -203,6 +205,7 @@ Test(input, what_is_too_much_is_refused_with_the_limit)
     free(text);
 }
 
+/* shows: D31 */
 Test(input, what_comes_twice_is_refused)
 {
     static const char *const twice[] = {
@@ -219,6 +222,7 @@ Test(input, what_comes_twice_is_refused)
     }
 }
 
+/* shows: D7, D8, K17 */
 Test(input, words_are_taken_in_any_case_with_either_dash)
 {
     static const struct {

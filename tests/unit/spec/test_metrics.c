@@ -30,6 +30,7 @@ static int parse(const char *value)
     return dv_spec_metrics_request(dv_str_of(value), arena, &request, &notes, &err);
 }
 
+/* shows: K22 */
 Test(metrics, a_frequency_is_a_duration_or_a_number_of_seconds)
 {
     static const struct {
@@ -52,6 +53,7 @@ Test(metrics, a_frequency_is_a_duration_or_a_number_of_seconds)
     }
 }
 
+/* shows: K22 */
 Test(metrics, nothing_or_less_than_nothing_stops)
 {
     static const char *const values[] = {
@@ -71,6 +73,7 @@ Test(metrics, nothing_or_less_than_nothing_stops)
     }
 }
 
+/* shows: E14, input-limits */
 Test(metrics, a_bad_request_is_refused_and_changes_nothing)
 {
     static const char *const bad[] = {
@@ -172,6 +175,7 @@ static const char *data_of(const char *filter, const char *id, const struct dv_s
     return data.value.data;
 }
 
+/* shows: D18 */
 Test(metrics, all_nine_measurements_come_in_order)
 {
     struct dv_sample sample = full_sample();
@@ -188,6 +192,7 @@ Test(metrics, all_nine_measurements_come_in_order)
                      "{\"id\":\"pids\",\"value\":14}]}],\"timestamp\":1719561600123}");
 }
 
+/* shows: K22 */
 Test(metrics, ids_are_beginnings)
 {
     struct dv_sample sample = full_sample();
@@ -220,6 +225,7 @@ Test(metrics, ids_are_beginnings)
     cr_expect_str_empty(data_of("[{\"id\":[\"c*u\"]}]", "1", &sample), "a star inside is literal");
 }
 
+/* shows: D17 */
 Test(metrics, an_originator_is_a_container_by_id_or_name)
 {
     struct dv_sample sample = full_sample();
@@ -249,6 +255,7 @@ Test(metrics, an_originator_is_a_container_by_id_or_name)
     }
 }
 
+/* shows: D16 */
 Test(metrics, the_machine_reports_only_when_it_is_named)
 {
     struct dv_sample sample = full_sample();

@@ -10,6 +10,7 @@
 
 static struct dv_error err;
 
+/* shows: signals, D13 */
 Test(operations, stop_options_take_signals_by_name_and_number)
 {
     static const struct {
@@ -40,6 +41,7 @@ Test(operations, stop_options_take_signals_by_name_and_number)
     }
 }
 
+/* shows: signals, D13, input-limits */
 Test(operations, stop_options_refuse_what_is_no_signal_or_time)
 {
     static const char *const bad[] = {
@@ -98,6 +100,7 @@ static struct dv_container_record *make(struct dv_arena *arena, const char *conf
     return request.record;
 }
 
+/* shows: D11, D12, policy-update */
 Test(operations, update_merges_field_by_field)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);
@@ -137,6 +140,7 @@ limits_after(struct dv_arena *arena, const struct dv_container_record *record, c
     return changed->spec->resources;
 }
 
+/* shows: D11, D12 */
 Test(operations, update_of_limits_keeps_what_is_not_given_and_takes_away_what_is_empty)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);
@@ -185,6 +189,7 @@ Test(operations, update_holds_given_limits_against_those_that_stay)
     }
 }
 
+/* shows: K21 */
 Test(operations, update_without_effect_is_no_change)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);
@@ -201,6 +206,7 @@ Test(operations, update_without_effect_is_no_change)
     }
 }
 
+/* shows: D10 */
 Test(operations, update_refuses_two_different_timeouts)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);

@@ -65,6 +65,7 @@ static struct dv_container_record *decode(const char *text)
     return record;
 }
 
+/* shows: K20, K30 */
 Test(record, a_full_record_is_understood)
 {
     struct dv_container_record *record = decode(full);
@@ -84,6 +85,7 @@ Test(record, a_full_record_is_understood)
     cr_assert_eq(record->warnings.count, 1, "only `future` is unknown");
 }
 
+/* shows: K30 */
 Test(record, written_and_read_it_is_the_same_and_keeps_unknown_members)
 {
     struct dv_container_record *record = decode(full);
@@ -98,6 +100,7 @@ Test(record, written_and_read_it_is_the_same_and_keeps_unknown_members)
     cr_assert_str_eq(first.data, second.data);
 }
 
+/* shows: K30 */
 Test(record, an_old_record_gets_defaults)
 {
     struct dv_container_record *record = decode("{\"container_id\":\"x\",\"image\":{\"name\":\"r/"
@@ -108,6 +111,7 @@ Test(record, an_old_record_gets_defaults)
     cr_assert_eq(record->state->pid, -1);
 }
 
+/* shows: container-ids */
 Test(record, broken_records_are_errors_with_a_place)
 {
     static const char *const bad[][2] = {

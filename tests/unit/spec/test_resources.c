@@ -11,6 +11,7 @@
 
 static struct dv_error err;
 
+/* shows: K31, D9 */
 Test(resources, texts_become_bytes)
 {
     static const struct {
@@ -132,6 +133,7 @@ static int fit(const char *resources, const struct dv_limit_refusals *refusals, 
     return r;
 }
 
+/* shows: kernel-limits */
 Test(resources, swap_limit_by_default_goes_where_swap_is_not_counted)
 {
     static const struct dv_limit_refusals no_swap = {.swap = "swap is not counted"};

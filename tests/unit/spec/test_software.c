@@ -44,6 +44,7 @@ static const char *problem(const char *artifact)
     return text ? text : "none";
 }
 
+/* shows: D21, D22, spellings */
 Test(software, install_reads_what_the_api_documents)
 {
     static const char text[] =
@@ -85,6 +86,7 @@ Test(software, a_link_is_as_safe_as_its_scheme_says)
     cr_assert_eq(artifact->links.items[1].protocol, DV_ARTIFACT_HTTP);
 }
 
+/* shows: K27, spellings */
 Test(software, what_is_wrong_with_a_module_is_its_own_problem)
 {
     cr_assert(strstr(problem("\"download\":{\"GOPHER\":{\"url\":\"gopher://h\"}}"),
@@ -111,6 +113,7 @@ static enum dv_error_class refused(const char *text)
     return err.class;
 }
 
+/* shows: E15 */
 Test(software, what_is_no_install_at_all_is_refused)
 {
     cr_assert_eq(refused(""), DV_ERR_INVALID);
@@ -139,6 +142,7 @@ Test(software, too_many_modules_are_over_a_limit)
     cr_assert(strstr(err.text, "10000 are given, at most 256"), "%s", err.text);
 }
 
+/* shows: E15 */
 Test(software, remove_reads_dependencies)
 {
     static const char text[] = "{\"correlationId\":\"r\",\"forced\":true,\"software\":["
@@ -198,6 +202,7 @@ static const char *place(const char *url)
     return dv_software_place((struct dv_bytes){(uint8_t *)url, strlen(url)}, arena);
 }
 
+/* shows: sftp-hosts */
 Test(software, a_place_shows_no_secret)
 {
     cr_assert_str_eq(place("ftp://me:pa@ss@h.example:21/a/b?token=1#x"), "ftp://h.example:21/a/b");
@@ -205,6 +210,7 @@ Test(software, a_place_shows_no_secret)
     cr_assert_str_eq(place("https://h?x@y"), "https://h");
 }
 
+/* shows: K24 */
 Test(software, dependencies_are_named_as_kanto_names_them)
 {
     DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(4096);

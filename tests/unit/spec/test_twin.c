@@ -37,6 +37,7 @@ Test(twin, a_port_that_was_chosen_is_shown_in_place_of_the_range)
     cr_assert_not_null(strstr(out.data, "\"hostPort\":8083,\"hostPortEnd\":8089"), "%s", out.data);
 }
 
+/* shows: K16 */
 Test(twin, minimal_container_is_published_as_kanto_does)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);
@@ -56,6 +57,7 @@ Test(twin, minimal_container_is_published_as_kanto_does)
         "{\"status\":\"CREATED\",\"pid\":-1}}}");
 }
 
+/* shows: K17, K20 */
 Test(twin, every_field_comes_back_in_kantos_order)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);
@@ -100,6 +102,7 @@ Test(twin, every_field_comes_back_in_kantos_order)
                      "\"memorySwap\":\"300M\"}}");
 }
 
+/* shows: K16 */
 Test(twin, state_omits_what_is_empty_but_never_status_and_pid)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);

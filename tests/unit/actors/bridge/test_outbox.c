@@ -11,6 +11,7 @@ static struct dv_twin_change change(const char *feature, const char *path, const
                                    .value = (char *)value};
 }
 
+/* shows: outbox */
 Test(outbox, changes_leave_in_order_within_the_window)
 {
     DV_AUTO(dv_outbox) outbox = dv_outbox_new(100, 2);
@@ -27,6 +28,7 @@ Test(outbox, changes_leave_in_order_within_the_window)
     cr_assert_str_eq(dv_outbox_next(outbox)->value, "3");
 }
 
+/* shows: outbox */
 Test(outbox, beyond_its_bound_the_last_value_of_a_place_wins)
 {
     DV_AUTO(dv_outbox) outbox = dv_outbox_new(2, 10);

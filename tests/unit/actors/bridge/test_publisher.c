@@ -65,6 +65,7 @@ static struct dv_publisher *up(unsigned outbox_max)
     return p;
 }
 
+/* shows: K4 */
 Test(publisher, containers_come_before_the_factory_and_the_features_are_complete_then)
 {
     DV_AUTO(dv_publisher) p = up(100);
@@ -118,6 +119,7 @@ Test(publisher, a_container_that_goes_while_it_is_listed_is_not_published)
     cr_assert_str_eq(drain(p), "Db Fa Fy ");
 }
 
+/* shows: K29 */
 Test(publisher, a_delete_is_owed_over_a_lost_link_until_it_is_acknowledged)
 {
     DV_AUTO(dv_publisher) p = up(100);
@@ -135,6 +137,7 @@ Test(publisher, a_delete_is_owed_over_a_lost_link_until_it_is_acknowledged)
     cr_assert_str_eq(drain(p), "Fy ");
 }
 
+/* shows: K29 */
 Test(publisher, what_was_removed_before_the_start_is_deleted_once_and_told)
 {
     DV_AUTO(dv_publisher) p = up(100);
@@ -249,6 +252,7 @@ static unsigned drain_configs(struct dv_publisher *p)
     return configs;
 }
 
+/* shows: thing-size */
 Test(publisher, a_twin_over_the_limit_leaves_out_configurations_until_it_fits_well)
 {
     thing_bytes_max = 10000;

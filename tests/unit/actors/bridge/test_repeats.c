@@ -31,6 +31,7 @@ static void answer(struct dv_repeats *repeats, const char *key, const char *feat
     dv_repeats_answer(repeats, key, &reply, now, nobody, NULL);
 }
 
+/* shows: repeats */
 Test(repeats, a_repeat_gets_the_same_answer_within_the_window)
 {
     DV_AUTO(dv_repeats) repeats = dv_repeats_new(8, WINDOW);
@@ -42,6 +43,7 @@ Test(repeats, a_repeat_gets_the_same_answer_within_the_window)
     cr_assert_eq(take(repeats, "k", "Container:1", 10 + WINDOW + 1, &reply), DV_REPEAT_NEW);
 }
 
+/* shows: repeats */
 Test(repeats, another_command_or_a_change_of_the_container_makes_it_new)
 {
     DV_AUTO(dv_repeats) repeats = dv_repeats_new(8, WINDOW);

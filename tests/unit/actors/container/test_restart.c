@@ -6,6 +6,7 @@
 static const struct dv_restart_limits limits = {
     .first_ms = 100, .max_ms = 60000, .stable_ms = 10000};
 
+/* shows: K35, manual-stop */
 Test(restart, the_policy_decides)
 {
     static const struct {
@@ -36,6 +37,7 @@ Test(restart, the_policy_decides)
     }
 }
 
+/* shows: K36 */
 Test(restart, the_wait_doubles_up_to_a_minute_and_begins_anew_after_a_stable_run)
 {
     struct dv_restart_policy policy = {.type = DV_RESTART_ALWAYS};
@@ -54,6 +56,7 @@ Test(restart, the_wait_doubles_up_to_a_minute_and_begins_anew_after_a_stable_run
     cr_assert_eq(wait, 100);
 }
 
+/* shows: K36, D28 */
 Test(restart, retry_timeout_caps_the_wait)
 {
     struct dv_restart_policy policy = {.type = DV_RESTART_ON_FAILURE,
@@ -64,6 +67,7 @@ Test(restart, retry_timeout_caps_the_wait)
     cr_assert_eq(wait, 300);
 }
 
+/* shows: K38, manual-stop */
 Test(restart, after_a_reboot_always_comes_back_and_unless_stopped_stays_stopped)
 {
     struct dv_restart_policy policy = {.type = DV_RESTART_ALWAYS};

@@ -16,6 +16,7 @@ static const struct {
     {DV_STATUS_DEAD, "spurnudf"},     {DV_STATUS_UNKNOWN, "spurnudf"},
 };
 
+/* shows: K33 */
 Test(states, every_edge_and_every_refusal_is_as_documented)
 {
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -37,6 +38,7 @@ Test(states, every_edge_and_every_refusal_is_as_documented)
     }
 }
 
+/* shows: restart-cancel */
 Test(states, what_waits_for_a_restart_can_be_stopped)
 {
     cr_assert_eq(dv_states_check(DV_STATUS_EXITED, DV_OPERATION_STOP, true, "web", NULL), 0);

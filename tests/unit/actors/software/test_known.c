@@ -35,6 +35,7 @@ static size_t resolve(const struct known_set *set, struct dv_dependency item)
 #define ITEM(...) ((struct dv_dependency){__VA_ARGS__})
 #define T(text)   ((char *)(text))
 
+/* shows: D19 */
 Test(known, a_dependency_is_an_id_or_a_module_or_a_name)
 {
     DV_AUTO(known_set) set = known_new();
@@ -55,6 +56,7 @@ Test(known, a_dependency_is_an_id_or_a_module_or_a_name)
     cr_assert_str_eq(err.text, "container with ID = nosuch does not exist");
 }
 
+/* shows: remove-matches */
 Test(known, group_and_type_must_match_where_they_are_given)
 {
     DV_AUTO(known_set) set = known_new();

@@ -58,11 +58,13 @@ static void check_golden(const char *name)
     dv_golden_expect("ditto", file, out.data, out.len);
 }
 
+/* shows: E1, E2, E3, E4, E5, E6, E7, E8, E10, E11, K5, K8, D31, json-keys, what-is-answered */
 Test(ditto_envelope, gives_every_row_its_answer)
 {
     cr_assert_geq(dv_golden_each("ditto", ".in", check_golden), 50);
 }
 
+/* shows: input-limits */
 Test(ditto_envelope, refuses_more_than_a_mebibyte_unread)
 {
     size_t len = DV_DITTO_PAYLOAD_MAX + 1;

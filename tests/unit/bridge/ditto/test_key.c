@@ -25,6 +25,7 @@ Test(ditto_key, keeps_what_ditto_accepts)
     expect_key("a b~!", "a b~!");
 }
 
+/* shows: ditto-refuses */
 Test(ditto_key, encodes_what_ditto_refuses)
 {
     expect_key("a/b", "a%2Fb");
@@ -33,6 +34,7 @@ Test(ditto_key, encodes_what_ditto_refuses)
     expect_key("\xc3\xa4", "%C3%A4");
 }
 
+/* shows: ditto-refuses */
 Test(ditto_key, shortens_long_names_to_different_keys)
 {
     char name[400];

@@ -20,6 +20,7 @@ static void expect_reply(const char *file, struct dv_command_reply reply)
     dv_golden_expect("ditto", file, out.data, out.len);
 }
 
+/* shows: K6, K9, D4 */
 Test(ditto_reply, carries_a_value_with_200)
 {
     expect_reply("reply-200.json", (struct dv_command_reply){.feature = "ContainerFactory",
@@ -28,11 +29,13 @@ Test(ditto_reply, carries_a_value_with_200)
                                                              .value = "\"5e1f0d5c\""});
 }
 
+/* shows: D5, K9 */
 Test(ditto_reply, has_a_content_type_with_204_too)
 {
     expect_reply("reply-204.json", (struct dv_command_reply){.status = 204});
 }
 
+/* shows: E9, E12 */
 Test(ditto_reply, repeats_the_inbox_path_when_no_feature_took_the_command)
 {
     expect_reply("reply-e09-unknown-feature.json",
@@ -47,6 +50,7 @@ Test(ditto_reply, repeats_the_inbox_path_when_no_feature_took_the_command)
                                            .is_before_dispatch = true});
 }
 
+/* shows: K10, E13, E14, E16, deadlines */
 Test(ditto_reply, has_the_code_of_each_class_of_failure)
 {
     expect_reply("reply-e13-unknown-operation.json",

@@ -16,6 +16,7 @@ static int read_text(const char *text, struct dv_arena *arena, struct dv_twin_se
     return dv_ditto_read_retrieved(dv_str_of(text), THING, "c1", arena, ret, &err);
 }
 
+/* shows: twin-truth */
 Test(retrieve, asks_for_names_only_and_wants_an_answer)
 {
     DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(4096);

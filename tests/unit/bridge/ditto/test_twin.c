@@ -29,6 +29,7 @@ static void expect_outbox(const char *file, const struct dv_outbox_message *mess
     expect_bytes(file, &out);
 }
 
+/* shows: K13 */
 Test(ditto_twin, makes_a_feature_by_modify)
 {
     expect_twin("twin-feature.json",
@@ -46,6 +47,7 @@ Test(ditto_twin, makes_a_feature_by_modify)
                 &(struct dv_twin_change){.kind = DV_TWIN_FEATURE, .feature = "F"});
 }
 
+/* shows: K13 */
 Test(ditto_twin, changes_a_property_by_its_path)
 {
     expect_twin("twin-property.json",
@@ -55,6 +57,7 @@ Test(ditto_twin, changes_a_property_by_its_path)
                                          .value = "{\"status\":\"RUNNING\",\"pid\":4711}"});
 }
 
+/* shows: K24 */
 Test(ditto_twin, writes_an_explicit_null_for_a_property_that_became_nothing)
 {
     expect_twin("twin-property-null.json",
@@ -63,12 +66,14 @@ Test(ditto_twin, writes_an_explicit_null_for_a_property_that_became_nothing)
                                          .path = "status/installedDependencies"});
 }
 
+/* shows: K13 */
 Test(ditto_twin, deletes_without_a_value)
 {
     expect_twin("twin-delete.json",
                 &(struct dv_twin_change){.kind = DV_TWIN_DELETE, .feature = "Container:7b0c"});
 }
 
+/* shows: ditto-refuses */
 Test(ditto_twin, never_sends_a_feature_id_that_ditto_refuses)
 {
     expect_twin("twin-encoded.json", &(struct dv_twin_change){.kind = DV_TWIN_PROPERTY,
@@ -85,6 +90,7 @@ Test(ditto_twin, refuses_a_property_without_a_path)
     cr_expect_eq(dv_ditto_write_twin(&change, OUR_THING, &out, &err), -DV_ERR_INVALID);
 }
 
+/* shows: K23 */
 Test(ditto_twin, live_messages_name_their_content_type_when_they_have_a_value)
 {
     expect_outbox("outbox-value.json", &(struct dv_outbox_message){.feature = "Metrics",

@@ -69,6 +69,7 @@ static char *reply_topic(const struct dv_hono_judgement *judgement, struct dv_co
     return dv_arena_strdup(arena, answer.topic.data);
 }
 
+/* shows: K5, K6 */
 Test(hono_command, with_a_request_id_is_answered_by_it)
 {
     struct dv_hono_judgement j = judge(REQ "101/start", envelope("true", GOOD_PATH));
@@ -81,6 +82,7 @@ Test(hono_command, with_a_request_id_is_answered_by_it)
     cr_expect_str_eq(reply_topic(&j, (struct dv_command_reply){.status = 204}), RES "101/204");
 }
 
+/* shows: D1, D2 */
 Test(hono_command, without_a_request_id_is_answered_as_the_document_says)
 {
     struct dv_hono_judgement j = judge(REQ "/start", envelope("true", GOOD_PATH));
@@ -91,6 +93,7 @@ Test(hono_command, without_a_request_id_is_answered_as_the_document_says)
     cr_expect_str_eq(reply_topic(&j, failed), RES "/start");
 }
 
+/* shows: K7 */
 Test(hono_command, that_wants_no_answer_is_executed)
 {
     static const char *const requests[] = {REQ "/start", REQ "101/start"};
@@ -117,6 +120,7 @@ Test(hono_command, that_is_malformed_is_answered_in_its_dialect)
     expect_answer(&j, RES "/fly");
 }
 
+/* shows: E1, what-is-answered */
 Test(hono_command, that_cannot_be_read_is_answered_by_its_request_id_only)
 {
     struct dv_hono_judgement j = judge(REQ "101/start", "{");
@@ -135,6 +139,7 @@ Test(hono_command, answers_of_a_pre_dispatch_error_go_to_the_device_of_the_topic
     expect_answer(&j, "command//a:b/res/1/400");
 }
 
+/* shows: K12, what-is-answered */
 Test(hono_command, echoes_and_other_topics_are_ignored)
 {
     cr_expect_eq(judge(REQ "/modified", "{").verdict, DV_HONO_IGNORED);
@@ -155,6 +160,7 @@ Test(hono_command, operation_that_a_broker_would_punish_is_not_put_into_a_topic)
     cr_expect_str_eq(reply_topic(&j, failed), RES "/start");
 }
 
+/* shows: deadlines */
 Test(hono_command, can_be_refused_for_another_reason)
 {
     struct dv_hono_judgement j = judge(REQ "101/start", envelope("true", GOOD_PATH));
@@ -167,6 +173,7 @@ Test(hono_command, can_be_refused_for_another_reason)
     cr_expect_eq(j.verdict, DV_HONO_SILENT);
 }
 
+/* shows: repeats */
 Test(hono_command, repeat_key_tells_requests_apart)
 {
     const char *key = judge(REQ "1/start", envelope("true", GOOD_PATH)).command->repeat_key;
@@ -176,6 +183,7 @@ Test(hono_command, repeat_key_tells_requests_apart)
                       key);
 }
 
+/* shows: D6 */
 Test(hono_command, token_carries_any_correlation_id)
 {
     const char *payload = "{\"topic\":\"" DITTO "start\",\"headers\":{\"correlation-id\":"

@@ -22,6 +22,7 @@ static struct dv_hono_identity read_answer(const char *answer)
     return identity;
 }
 
+/* shows: K3, D30 */
 Test(hono_identity, comes_from_the_answer_of_the_connector)
 {
     struct dv_hono_identity identity =
@@ -39,6 +40,7 @@ Test(hono_identity, needs_no_policy_and_ignores_other_keys)
     cr_expect_str_eq(identity.policy, "");
 }
 
+/* shows: handshake-answer */
 Test(hono_identity, is_refused_when_it_would_be_unusable)
 {
     expect_refused("", "JSON");

@@ -234,6 +234,7 @@ static void run_on(void (*scenario)(const struct dv_scenario_side *side), const 
 DV_BRIDGE_SCENARIOS(SCENARIO)
 
 /* A broker that sends one message at a time waits for each acknowledgement. */
+/* shows: burst */
 Test(hono_scenario, burst_is_taken_whatever_the_broker_allows_in_flight, .timeout = 60)
 {
     run_on(dv_scenario_burst_of_commands_is_taken_at_once, "max_inflight_messages 1");

@@ -189,6 +189,7 @@ static const struct dv_command *first_command(const char *thing, const char *req
     return NULL;
 }
 
+/* shows: K2 */
 Test(hono_session, asks_again_until_there_is_an_answer, .timeout = 60)
 {
     prepare(NULL);
@@ -201,6 +202,7 @@ Test(hono_session, asks_again_until_there_is_an_answer, .timeout = 60)
     finish();
 }
 
+/* shows: handshake-answer */
 Test(hono_session, refuses_an_unusable_answer_and_says_why, .timeout = 60)
 {
     prepare(NULL);
@@ -217,6 +219,7 @@ Test(hono_session, refuses_an_unusable_answer_and_says_why, .timeout = 60)
     finish();
 }
 
+/* shows: K2, K3, handshake-answer */
 Test(hono_session, keeps_its_identity_over_bad_and_repeated_answers, .timeout = 60)
 {
     come_up();
@@ -230,6 +233,7 @@ Test(hono_session, keeps_its_identity_over_bad_and_repeated_answers, .timeout = 
     finish();
 }
 
+/* shows: K2 */
 Test(hono_session, publishes_all_features_again_when_the_policy_changes, .timeout = 60)
 {
     come_up();
@@ -242,6 +246,7 @@ Test(hono_session, publishes_all_features_again_when_the_policy_changes, .timeou
     finish();
 }
 
+/* shows: K2 */
 Test(hono_session, leaves_the_old_thing_when_the_identity_changes, .timeout = 60)
 {
     come_up();
@@ -296,6 +301,7 @@ Test(hono_session, answers_in_the_dialect_of_the_document, .timeout = 60)
     finish();
 }
 
+/* shows: outbox */
 Test(hono_session, drops_live_messages_while_older_ones_are_on_their_way, .timeout = 60)
 {
     struct dv_error err = DV_ERROR_INIT;
@@ -332,6 +338,7 @@ Test(hono_session, finishes_a_malformed_command_when_its_answer_has_arrived, .ti
     finish();
 }
 
+/* shows: acknowledged */
 Test(hono_session, answers_a_malformed_command_of_the_journal_after_a_restart, .timeout = 60)
 {
     struct dv_error err = DV_ERROR_INIT;
@@ -377,6 +384,7 @@ Test(hono_session, ignores_a_command_that_the_broker_kept, .timeout = 60)
     finish();
 }
 
+/* shows: reconnect */
 Test(hono_session, answer_on_its_way_survives_the_broker, .timeout = 60)
 {
     come_up();
@@ -450,6 +458,7 @@ Test(hono_session, says_that_nobody_listens_or_that_there_is_no_such_host, .time
     finish();
 }
 
+/* shows: input-limits */
 Test(hono_session, payload_over_the_limit_is_answered_by_its_request_id, .timeout = 60)
 {
     come_up();

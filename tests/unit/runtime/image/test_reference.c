@@ -46,6 +46,7 @@ static const struct valid valid[] = {
      "g.io/a__b/c.d/e-f/g---h/0:1", "g.io"},
 };
 
+/* shows: image-reference */
 Test(reference, valid_ones_are_taken_apart)
 {
     for (size_t i = 0; i < sizeof(valid) / sizeof(valid[0]); i++) {
@@ -119,6 +120,7 @@ static const struct {
     {"docker.io/\xc3\xa9:1", "byte 0xc3"},
 };
 
+/* shows: image-reference */
 Test(reference, invalid_ones_name_the_rule)
 {
     for (size_t i = 0; i < sizeof(invalid) / sizeof(invalid[0]); i++) {

@@ -519,6 +519,7 @@ static const char *const insecure_hosts[] = {"r.example.com"};
 static const struct dv_registry_settings insecure = {.insecure = insecure_hosts,
                                                      .insecure_count = 1};
 
+/* shows: K44 */
 Test(registry, an_insecure_registry_is_spoken_to_by_plain_http)
 {
     struct fake fake = {0};
@@ -530,6 +531,7 @@ Test(registry, an_insecure_registry_is_spoken_to_by_plain_http)
     fails(&none, REF, &insecure, DV_ERR_FAILED, "there is no manifest 1 (404)");
 }
 
+/* shows: K44 */
 Test(registry, an_insecure_registry_is_tried_by_https_then)
 {
     struct fake fake = {0};

@@ -11,6 +11,7 @@ static const struct dv_registry registries[] = {{.host = "quay.io", .user = "u"}
 static const struct dv_registry_settings settings = {
     .insecure = insecure, .insecure_count = 2, .registries = registries, .registry_count = 1};
 
+/* shows: K44 */
 Test(settings, hosts_are_compared_whole_and_in_any_case)
 {
     cr_assert(dv_registry_is_insecure(&settings, "localhost"));

@@ -43,6 +43,7 @@ Test(hosts, a_container_finds_itself)
     cr_assert_str_eq(own_lines(NULL, (struct dv_texts){0}, &out), "172.17.0.2\tweb-host\n");
 }
 
+/* shows: D29, K40 */
 Test(hosts, reserved_values_are_resolved_and_what_leads_nowhere_is_left_out)
 {
     DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(4096);
