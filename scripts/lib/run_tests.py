@@ -5,6 +5,7 @@ Each command runs in a session of its own, and this process is a subreaper: what
 behind, also after an interrupt, is found among its descendants and ended.
 """
 import argparse
+import concurrent.futures
 import ctypes
 import json
 import os
@@ -22,6 +23,9 @@ BUILD = ROOT / "build"
 RESULTS = BUILD / "results"
 PR_SET_CHILD_SUBREAPER = 36
 GRACE_S = 20
+# What runs side by side: tests that wait more than they compute, and programs that only compute.
+PROCESSORS = len(os.sched_getaffinity(0))
+SHARDS = 1 if PROCESSORS < 2 else 2 if PROCESSORS < 6 else 3
 SYNTHESIS = re.compile(r"Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+) \| Crashing: (\d+)")
 
 
@@ -88,6 +92,25 @@ def reasons(output):
     return [line[:200] for line in output.splitlines() if wanted.search(line)][:5] or ["no reason"]
 
 
+def remarks(output):
+    """Prints what a green run has to say, too: which sample was drawn, what failed once."""
+    for line in dict.fromkeys(output.splitlines()):
+        if line.startswith(("sample: ", "second try: ")):
+            print(line, flush=True)
+
+
+def side_by_side(calls, workers):
+    """Results of functions in their order; a signal ends the waiting, not the calls."""
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(call) for call in calls]
+        try:
+            return [future.result() for future in futures]
+        except Interrupted:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_descendants()
+            raise
+
+
 def is_found(output):
     """Whether a sanitizer found something; a leak of a test that failed half way is none."""
     return bool(re.search(r"ERROR: AddressSanitizer|runtime error:|ThreadSanitizer", output)
@@ -144,7 +167,7 @@ class Run:
         print(f"{'build ' + preset:<28} ok {time.monotonic() - start:33.1f} s", flush=True)
         return True
 
-    def ctest(self, suite, preset, label, environment=None):
+    def ctest(self, suite, preset, label, environment=None, jobs=1):
         """Runs the tests of one label; Criterion's own counts where there are some."""
         start = time.monotonic()
         results = RESULTS / f"{suite.replace(' ', '-')}.xml"
@@ -152,11 +175,13 @@ class Run:
         # Without address randomisation: the sanitizers of clang 14 do not know the layout that
         # kernels since 6.6 use.
         arguments = ["setarch", "-R", "ctest", "--test-dir", BUILD / preset, "--output-on-failure",
-                     "-L", f"^({label})$", "--no-tests=ignore", "--output-junit", results,
+                     "-L", f"^({label})$", "-j", str(jobs), "--no-tests=ignore",
+                     "--output-junit", results,
                      "--test-output-size-passed", "4194304",
                      "--test-output-size-failed", "4194304"]
         code, output = self.command(arguments, 3600, environment)
         passed, failed = count_ctest(results)
+        remarks(printed_by_ctest(results))
         if code != 0 and failed == 0:
             failed = 1
         # What waits for real programs misses a deadline now and then on a machine that others use
@@ -173,34 +198,45 @@ class Run:
         self.report(suite, passed, failed, start, output)
 
     def pytest(self, suite, folder, environment=None, mark=None):
-        start = time.monotonic()
-        results = RESULTS / f"{suite.replace(' ', '-')}.xml"
-        results.unlink(missing_ok=True)
-        code, output = self.command(
-            ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
-             f"--junitxml={results}", *(["-m", mark] if mark else []), folder], 3600, environment)
-        passed, failed = count_junit(results)
-        for line in output.splitlines():
-            if line.startswith("second try: "):
-                print(line, flush=True)
-        # 5: no test was collected.
-        if code not in (0, 5) and failed == 0:
-            failed = 1
-        self.report(suite, passed, failed, start, output)
+        """Runs every SHARDS-th test in a process of its own."""
+        def shard(number):
+            results = RESULTS / f"{suite.replace(' ', '-')}-{number}.xml"
+            results.unlink(missing_ok=True)
+            code, output = self.command(
+                ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
+                 f"--junitxml={results}", *(["-m", mark] if mark else []), folder], 5400,
+                {**(environment or {}), "DAVIT_E2E_SHARD": f"{number}/{SHARDS}"})
+            passed, failed = count_junit(results)
+            # 5: no test was collected.
+            if code not in (0, 5) and failed == 0:
+                failed = 1
+            return passed, failed, output
 
-    def unified(self, runtime):
-        """The tests of a runtime once more, on a machine with cgroup v2 alone."""
-        suite = f"e2e cgroup v2 {runtime}"
         start = time.monotonic()
-        results = RESULTS / f"{suite.replace(' ', '-')}.xml"
-        results.unlink(missing_ok=True)
-        code, output = self.command(
-            ["/usr/bin/python3", "-I", ROOT / "scripts" / "lib" / "unified_machine.py",
-             BUILD / "release" / "bin", results, runtime], 2400)
-        passed, failed = count_junit(results)
-        if (code != 0 or passed == 0) and failed == 0:
-            failed = 1
-        self.report(suite, passed, failed, start, output)
+        shards = side_by_side([lambda n=n: shard(n) for n in range(SHARDS)], SHARDS)
+        output = "".join(row[2] for row in shards if row[1])
+        remarks("".join(row[2] for row in shards))
+        self.report(suite, sum(row[0] for row in shards), sum(row[1] for row in shards), start,
+                    output)
+
+    def unified(self, runtimes):
+        """The tests of each runtime once more, on machines with cgroup v2 alone."""
+        def machine(runtime):
+            results = RESULTS / f"e2e-cgroup-v2-{runtime}.xml"
+            results.unlink(missing_ok=True)
+            code, output = self.command(
+                ["/usr/bin/python3", "-I", ROOT / "scripts" / "lib" / "unified_machine.py",
+                 BUILD / "release" / "bin", results, runtime], 3600)
+            passed, failed = count_junit(results)
+            if (code != 0 or passed == 0) and failed == 0:
+                failed = 1
+            return passed, failed, output
+
+        start = time.monotonic()
+        rows = side_by_side([lambda r=r: machine(r) for r in runtimes],
+                            1 if PROCESSORS < 4 else len(runtimes))
+        for runtime, row in zip(runtimes, rows):
+            self.report(f"e2e cgroup v2 {runtime}", row[0], row[1], start, row[2])
 
     def check(self):
         start = time.monotonic()
@@ -216,12 +252,18 @@ class Run:
         code, output = self.command(
             ["ctest", "--test-dir", BUILD / "fuzz", "-L", "^fuzz$", "--show-only=json-v1"], 60)
         tests = json.loads(output)["tests"] if code == 0 else []
-        for test in tests:
-            start = time.monotonic()
+        start = time.monotonic()
+
+        def target(test):
             arguments = [re.sub(r"^-max_total_time=\d+$", f"-max_total_time={seconds}", argument)
                          for argument in test["command"]]
-            code, output = self.command(["setarch", "-R", *arguments], seconds + 120)
-            self.report(f"{test['name']} {seconds} s", int(code == 0), int(code != 0), start, output)
+            return self.command(["setarch", "-R", *arguments], seconds + 120)
+
+        rows = side_by_side([lambda t=t: target(t) for t in tests], PROCESSORS)
+        output = "".join(f"{test['name']}:\n{row[1][-4000:]}"
+                         for test, row in zip(tests, rows) if row[0] != 0)
+        failed = sum(row[0] != 0 for row in rows)
+        self.report(f"fuzz {seconds} s", len(rows) - failed, max(failed, not rows), start, output)
 
 
 def count_junit(path):
@@ -234,6 +276,13 @@ def count_junit(path):
         elif case.find("skipped") is None:
             passed += 1
     return passed, failed
+
+
+def printed_by_ctest(path):
+    if not path.exists():
+        return ""
+    return "\n".join(case.findtext("system-out") or ""
+                     for case in xml.etree.ElementTree.parse(path).getroot().iter("testcase"))
 
 
 def count_ctest(path):
@@ -263,14 +312,14 @@ def run_suites(run):
         run.check()
     if wants("unit") and run.build("dev"):
         run.ctest("unit dev", "dev", "unit")
-        run.ctest("sim dev", "dev", "sim", {"DAVIT_SIM_FULL": "1"} if full else None)
+        run.ctest("sim dev", "dev", "sim", {"DAVIT_SIM_FULL": "1"} if full else None, PROCESSORS)
     if wants("asan") and run.build("asan"):
         run.ctest("unit asan", "asan", "unit")
-        run.ctest("sim asan", "asan", "sim")
+        run.ctest("sim asan", "asan", "sim", jobs=PROCESSORS)
     if wants("race") and run.build("tsan"):
         run.ctest("race tsan", "tsan", "race")
     if wants("fuzz") and run.build("fuzz"):
-        run.ctest("fuzz", "fuzz", "fuzz")
+        run.ctest("fuzz", "fuzz", "fuzz", jobs=PROCESSORS)
         if full:
             run.fuzz_long(60)
     if wants("layers") and run.build("layers"):
@@ -287,8 +336,7 @@ def run_suites(run):
         run.pytest("e2e crun", ROOT / "tests" / "e2e",
                    {**environment, "DAVIT_E2E_RUNTIME": "crun"}, "runtime")
         if full:
-            run.unified("crun")
-            run.unified("runc")
+            run.unified(["crun", "runc"])
 
 
 def main():

@@ -7,6 +7,7 @@ The root file system is made of what is installed here: the programs and librari
 need, Python and the tests themselves. The kernel is unpacked, not installed. What the guest found
 comes back through a second disk; without it the run failed, whatever QEMU says.
 """
+import fcntl
 import pathlib
 import re
 import shlex
@@ -62,7 +63,13 @@ def run(*arguments, **options):
 
 
 def fetch_kernel():
-    """Kernel and modules, unpacked below WORK/kernel; (image, version)."""
+    """Kernel and modules, unpacked below WORK/kernel once, however many ask; (image, version)."""
+    with open(WORK / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return fetch_kernel_alone()
+
+
+def fetch_kernel_alone():
     depends = run("apt-cache", "depends", KERNEL_PACKAGE)
     package = re.search(r"Depends: (linux-image-\S+)", depends)[1]
     version = package.removeprefix("linux-image-")
@@ -138,7 +145,7 @@ def add_python(tree):
 
 
 def make_root(programs, runtime, version, arguments):
-    tree = Tree(WORK / "root")
+    tree = Tree(WORK / f"root-{runtime}")
     for program in PROGRAMS:
         if pathlib.Path(program).exists():
             tree.add(program)
@@ -170,7 +177,7 @@ def make_root(programs, runtime, version, arguments):
                         .replace("@ARGUMENTS@", shlex.join(arguments))}.items():
         (tree.top / name).write_text(text)
     (tree.top / "init").chmod(0o755)
-    image = WORK / "root.img"
+    image = WORK / f"root-{runtime}.img"
     image.unlink(missing_ok=True)
     run("truncate", "-s", "1500M", image)
     run("mkfs.ext4", "-q", "-O", "^has_journal", "-d", tree.top, image)
@@ -180,7 +187,7 @@ def make_root(programs, runtime, version, arguments):
 
 def boot(kernel, image, results):
     """True if the guest came to its end; its console on our standard output."""
-    disk = WORK / "results.img"
+    disk = image.with_name(f"{image.stem}-results.img")
     disk.unlink(missing_ok=True)
     run("truncate", "-s", "32M", disk)
     command = [

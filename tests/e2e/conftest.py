@@ -44,19 +44,17 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    if os.environ.get("DAVIT_E2E_FULL") != "1" and not REPORT:
+    """Leaves what this run is for: a full run or not, and its shard (DAVIT_E2E_SHARD=i/n)."""
+    if REPORT:
+        return
+    chosen = items[:]
+    if os.environ.get("DAVIT_E2E_FULL") != "1":
         chosen = [item for item in items if not item.get_closest_marker("full")]
-        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-        items[:] = chosen
-
-
-def pytest_report_header():
-    """Which part of the kill matrix runs."""
-    if REPORT or os.environ.get("DAVIT_E2E_FULL") == "1":
-        return None
-    cells = faults.matrix()
-    seed, chosen = faults.sample(faults.SAMPLE)
-    return f"kill matrix: {len(chosen)} of {len(cells)}, seed {seed} (DAVIT_E2E_SEED)"
+    if os.environ.get("DAVIT_E2E_SHARD"):
+        number, count = map(int, os.environ["DAVIT_E2E_SHARD"].split("/"))
+        chosen = chosen[number::count]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
 
 
 def deadline_of(item):
@@ -127,6 +125,10 @@ def reports_of(item):
 
 
 def pytest_terminal_summary(terminalreporter):
+    if not REPORT and os.environ.get("DAVIT_E2E_FULL") != "1":
+        seed, chosen = faults.sample(faults.SAMPLE)
+        terminalreporter.write_line(f"sample: kill matrix {len(chosen)} of {len(faults.matrix())} "
+                                    f"cells, seed {seed} (DAVIT_E2E_SEED)")
     for nodeid, reports in SECOND_TRIES:
         terminalreporter.write_line(f"second try: {nodeid} failed once:")
         for report in reports:

@@ -396,6 +396,8 @@ int main(int argc, char **argv)
         }
         whole_daemon_done(&story.w);
     }
+    printf("sample: daemon_seeds %" PRIu64 " of %u seeds, seed %" PRIu64 "\n", count, SEEDS_FULL,
+           first);
     printf("%" PRIu64 " seeds from %" PRIu64 ", %u failed\n", count, first, failures);
     return failures ? 1 : 0;
 }

@@ -103,6 +103,8 @@ int main(int argc, char **argv)
     unsigned failures = 0;
     for (uint64_t seed = options.first; seed < options.first + options.count; seed++)
         failures += !run_seed(seed, &totals);
+    printf("sample: sim_daemon %" PRIu64 " of %u seeds, seed %" PRIu64 "\n", options.count,
+           SEEDS_FULL, options.first);
     printf("sim_daemon: %" PRIu64 " seeds from seed %" PRIu64 ": %u failed; %" PRIu64
            " commands, %" PRIu64 " ends of the daemon, %" PRIu64 " quiet points checked\n",
            options.count, options.first, failures, totals.commands, totals.crashes,

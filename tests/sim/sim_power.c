@@ -119,13 +119,14 @@ static bool cut(uint64_t seed, uint64_t point, bool is_reordered)
 }
 
 /* Which points of a seed: all, or so many spread over its run. */
-static uint64_t run_seed(uint64_t seed, const struct options *o, uint64_t *failures)
+static uint64_t run_seed(uint64_t seed, const struct options *o, uint64_t *failures, uint64_t *all)
 {
     if (o->point) {
         *failures += !cut(seed, o->point, !o->is_in_order);
         return 1;
     }
     uint64_t changes = count_changes(seed);
+    *all += changes;
     uint64_t points = o->is_full || o->points > changes ? changes : o->points;
     uint64_t stride = points ? changes / points : 1;
     for (uint64_t i = 0; i < points; i++)
@@ -148,8 +149,11 @@ int main(int argc, char **argv)
                o.is_traced ? DV_LOG_DEBUG : DV_LOG_ERROR);
     uint64_t failures = 0;
     uint64_t points = 0;
+    uint64_t all = 0;
     for (uint64_t seed = o.first; seed < o.first + o.count; seed++)
-        points += run_seed(seed, &o, &failures);
+        points += run_seed(seed, &o, &failures, &all);
+    printf("sample: sim_power %" PRIu64 " of %" PRIu64 " operations, seed %" PRIu64 "\n", points,
+           all, o.first);
     printf("sim_power: power cut at %" PRIu64 " operations of %" PRIu64 " seeds from seed %" PRIu64
            ": %" PRIu64 " failed\n",
            points, o.count, o.first, failures);
