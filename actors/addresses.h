@@ -21,7 +21,12 @@
 #define DV_ADDRESS_METRICS    "Metrics"
 #define DV_ADDRESS_SAMPLER    "sampler"
 #define DV_ADDRESS_SOFTWARE   "SoftwareUpdatable"
-#define DV_CONTAINER_PREFIX   "Container:"
+
+/* They end before what they command when the daemon ends: what is cut off then has not failed, and
+ * the next daemon goes on with it. */
+#define DV_ADDRESSES_THAT_COMMAND                                                                  \
+    ((const char *const[]){DV_ADDRESS_SOFTWARE, DV_ADDRESS_DEPLOYMENT, NULL})
+#define DV_CONTAINER_PREFIX "Container:"
 
 struct dv_address {
     char text[DV_ADDRESS_MAX + 1];

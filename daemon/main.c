@@ -6,6 +6,7 @@
  * arenas are limited before any is made; descriptors are raised before czmq counts them; czmq's own
  * signal handling and socket limit are off before the first socket.
  */
+#include "actors/addresses.h"
 #include "actors/container/states_page.h"
 #include "actors/kit/system.h"
 #include "base/clock.h"
@@ -268,7 +269,7 @@ static void give_up(struct daemon *d)
     if (!d->system)
         return;
     (void)pthread_create(&thread, NULL, watchdog, NULL);
-    if (dv_system_stop(d->system, STOP_MS, &err) < 0)
+    if (dv_system_stop(d->system, DV_ADDRESSES_THAT_COMMAND, STOP_MS, &err) < 0)
         dv_log(DV_LOG_ERROR, "%s", err.text);
     dv_system_free(d->system);
     d->system = NULL;
@@ -294,7 +295,7 @@ static int run(struct daemon *d, struct dv_error *err)
     dv_log(DV_LOG_INFO, "signal %d: davitd stops, containers go on running", number);
     pthread_t thread;
     (void)pthread_create(&thread, NULL, watchdog, NULL);
-    r = dv_system_stop(d->system, STOP_MS, err);
+    r = dv_system_stop(d->system, DV_ADDRESSES_THAT_COMMAND, STOP_MS, err);
     dv_system_free(d->system);
     d->system = NULL;
     dv_journal_close(d->journal);

@@ -103,9 +103,9 @@ void container_note_last_end(struct container *c);
 /* network.c */
 /* Its network is davit's affair: one of its own that is connected to a bridge. */
 bool container_has_bridge(const struct container *c);
-/* Asks for the connection of the created process; the outcome is network_attached, for
- * container_set_network(). */
-void container_connect(struct container *c, dv_outcome_fn *fn, void *ctx);
+/* Asks for the connection of its process, which may run already; the outcome is network_attached,
+ * for container_set_network(). */
+void container_connect(struct container *c, int64_t pid, dv_outcome_fn *fn, void *ctx);
 /* Asks how it is connected, after a restart of davitd. */
 void container_ask_network(struct container *c, dv_outcome_fn *fn, void *ctx);
 int container_set_network(struct container *c,

@@ -12,13 +12,13 @@ bool container_has_bridge(const struct container *c)
     return c->record->spec->network_mode == DV_NETWORK_BRIDGE;
 }
 
-void container_connect(struct container *c, dv_outcome_fn *fn, void *ctx)
+void container_connect(struct container *c, int64_t pid, dv_outcome_fn *fn, void *ctx)
 {
     const struct dv_container_spec *spec = c->record->spec;
     struct dv_network_attach_cmd body = {
         .id = c->record->id,
         .name = c->record->name,
-        .pid = c->created_pid,
+        .pid = pid,
         .start_ticks = c->start_ticks,
         .host_name = spec->host_name,
         .domain_name = spec->domain_name,
@@ -83,7 +83,7 @@ static void on_disconnected(struct dv_cell *cell, void *ctx, const struct dv_out
     struct container *c = dv_cell_state(cell);
     /* One that was connected again has nothing of before: that was removed then. */
     if (!outcome->error || dv_cell_is_ending(cell) || c->disconnect_timer || c->record->network ||
-        c->created_pid)
+        c->created_pid || container_is_up(c))
         return;
     dv_log(DV_LOG_WARN, "container '%s': its network is taken away again in %d s: %s", c->name,
            DISCONNECT_AGAIN_MS / 1000, outcome->error->text);

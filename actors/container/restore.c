@@ -73,12 +73,8 @@ static void finish(struct container *c)
         container_commit(c, 0, on_stored, NULL);
 }
 
-static void on_network(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+static void take_network(struct container *c, const struct dv_outcome *outcome)
 {
-    if (dv_cell_is_ending(cell))
-        return;
-    (void)ctx;
-    struct container *c = dv_cell_state(cell);
     struct dv_error err = DV_ERROR_INIT;
     const struct dv_network_attached *attached = outcome->body;
     /* It may have ended since it was asked. */
@@ -91,6 +87,26 @@ static void on_network(struct dv_cell *cell, void *ctx, const struct dv_outcome 
         dv_log(DV_LOG_ERROR, "%s", err.text);
     (void)container_take_ports(c); /* the snapshot shows them */
     finish(c);
+}
+
+static void on_connected(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    (void)ctx;
+    if (!dv_cell_is_ending(cell))
+        take_network(dv_cell_state(cell), outcome);
+}
+
+static void on_network(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    if (dv_cell_is_ending(cell))
+        return;
+    (void)ctx;
+    struct container *c = dv_cell_state(cell);
+    /* Its start came through after it had been given up and its network taken away. */
+    if (outcome->error && outcome->error->class == DV_ERR_NOT_FOUND && container_is_up(c))
+        container_connect(c, c->record->state->pid, on_connected, NULL);
+    else
+        take_network(c, outcome);
 }
 
 static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)

@@ -147,7 +147,7 @@ static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     if (outcome->error)
         fail_start(c, outcome->error);
     else if (container_has_bridge(c))
-        container_connect(c, on_connected, ctx);
+        container_connect(c, c->created_pid, on_connected, ctx);
     else
         let_run(c, ctx);
 }

@@ -103,7 +103,7 @@ void dv_system_free(struct dv_system *system)
     if (!system)
         return;
     struct dv_error err = DV_ERROR_INIT;
-    if (dv_system_stop(system, FREE_TIMEOUT_MS, &err) < 0 && !system->sim) {
+    if (dv_system_stop(system, NULL, FREE_TIMEOUT_MS, &err) < 0 && !system->sim) {
         /* Its thread would go on in freed memory. */
         dv_log(DV_LOG_ERROR, "kit: %s, ending the process", err.text);
         abort();
@@ -263,10 +263,10 @@ static int64_t left_ms(const struct dv_system *system, int64_t deadline_ns)
 }
 
 static int
-stop_one(struct dv_system *system, char *address, int64_t deadline_ns, struct dv_error *err)
+stop_one(struct dv_system *system, const char *address, int64_t deadline_ns, struct dv_error *err)
 {
     struct dv_error failure = DV_ERROR_INIT;
-    struct dv_cell_stop_cmd cmd = {.address = address};
+    struct dv_cell_stop_cmd cmd = {.address = (char *)address};
     int r = ask_bus(system, DV_KIND_cell_stop_cmd, &cmd, left_ms(system, deadline_ns), &failure);
     if (r == -DV_ERR_TIMED_OUT)
         return dv_error_set(err, DV_ERR_TIMED_OUT, "stop the system: '%s' did not end in time",
@@ -277,9 +277,17 @@ stop_one(struct dv_system *system, char *address, int64_t deadline_ns, struct dv
     return r == -DV_ERR_NOT_FOUND ? 0 : r;
 }
 
-int dv_system_stop(struct dv_system *system, int64_t timeout_ms, struct dv_error *err)
+int dv_system_stop(struct dv_system *system,
+                   const char *const *first,
+                   int64_t timeout_ms,
+                   struct dv_error *err)
 {
     int64_t deadline_ns = now_ns(system) + timeout_ms * NS_PER_MS;
+    for (; first && *first; first++) {
+        int r = stop_one(system, *first, deadline_ns, err);
+        if (r < 0)
+            return r;
+    }
     /* A cell may have started another one while the list was worked off. */
     for (;;) {
         DV_AUTO(dv_arena) arena = dv_need(dv_arena_new(DV_PARCEL_ARENA_MAX));

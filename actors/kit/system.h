@@ -56,10 +56,12 @@ __attribute__((warn_unused_result)) int dv_system_ask(struct dv_system *system,
                                                       void **ret,
                                                       struct dv_error *err);
 
-/* Ends all cells, newest first, each within the time that is left; TIMED_OUT names the cell that
- * did not end. */
-__attribute__((warn_unused_result)) int
-dv_system_stop(struct dv_system *system, int64_t timeout_ms, struct dv_error *err);
+/* Ends all cells, those of `first` (addresses up to a NULL; NULL: none) in that order, then newest
+ * first, each within the time that is left; TIMED_OUT names the cell that did not end. */
+__attribute__((warn_unused_result)) int dv_system_stop(struct dv_system *system,
+                                                       const char *const *first,
+                                                       int64_t timeout_ms,
+                                                       struct dv_error *err);
 
 /* Simulation: one step (a message, a timer that is due or a ready descriptor, chosen by the seed).
  * False if nothing can run without time passing. */

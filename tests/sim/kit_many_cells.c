@@ -97,7 +97,7 @@ static int run(struct dv_system *kit, int cells, unsigned hosts, int messages)
         return 1;
     int64_t talked = now_ms();
     long warm_kb = private_kb() - before_kb;
-    if (dv_system_stop(kit, STOP_MS, &err) < 0)
+    if (dv_system_stop(kit, NULL, STOP_MS, &err) < 0)
         return fail("stop", &err);
     printf("%d cells, %u hosts: start %" PRId64 " ms, %d asks each %" PRId64 " ms, stop %" PRId64
            " ms; private KB a cell: %.1f cold, %.1f after\n",

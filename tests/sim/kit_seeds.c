@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void drop_line(enum dv_log_level level, const char *line, void *ctx)
 {
@@ -24,13 +25,14 @@ int main(int argc, char **argv)
     dv_log_set(drop_line, NULL, DV_LOG_ERROR);
     for (uint64_t seed = first; seed < first + count; seed++) {
         for (const struct scenario *scenario = scenarios; scenario->name; scenario++) {
-            fprintf(stderr, "\r%s seed %" PRIu64 "\033[K", scenario->name, seed);
+            if (isatty(STDERR_FILENO))
+                fprintf(stderr, "\r%s seed %" PRIu64 "\033[K", scenario->name, seed);
             if (scenario_run_sim(scenario, seed) == scenario_run_sim(scenario, seed))
                 continue;
             fprintf(stderr, "\n%s: seed %" PRIu64 " gave two traces\n", scenario->name, seed);
             return 1;
         }
     }
-    fprintf(stderr, "\r%" PRIu64 " seeds ok\033[K\n", count);
+    fprintf(stderr, "%" PRIu64 " seeds ok\n", count);
     return 0;
 }

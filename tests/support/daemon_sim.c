@@ -248,7 +248,7 @@ void daemon_sim_crash(struct daemon_sim *sim)
 
 int daemon_sim_stop(struct daemon_sim *sim, struct dv_error *err)
 {
-    int r = dv_system_stop(sim->system, STOP_MS, err);
+    int r = dv_system_stop(sim->system, DV_ADDRESSES_THAT_COMMAND, STOP_MS, err);
     dv_system_free(sim->system);
     end(sim);
     return r;

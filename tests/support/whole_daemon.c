@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "whole_daemon.h"
 
+#include "actors/addresses.h"
 #include "base/durable.h"
 #include "base/journal.h"
 #include "daemon/actors.h"
@@ -202,7 +203,7 @@ int whole_daemon_start(struct whole_daemon *w, struct dv_error *err)
 
 int whole_daemon_stop(struct whole_daemon *w, struct dv_error *err)
 {
-    int r = dv_system_stop(w->system, STOP_MS, err);
+    int r = dv_system_stop(w->system, DV_ADDRESSES_THAT_COMMAND, STOP_MS, err);
     close_all(w);
     w->settings.same_boot = true;
     return r;

@@ -451,7 +451,7 @@ static void run_in(struct scenario_run *run, const struct scenario *scenario)
     need_spawn(run, "b");
     need_spawn(run, "c");
     scenario->fn(run);
-    EXPECT(dv_system_stop(run->kit, 20000, &err) == 0, "%s", err.text);
+    EXPECT(dv_system_stop(run->kit, NULL, 20000, &err) == 0, "%s", err.text);
     dv_system_free(run->kit);
 }
 

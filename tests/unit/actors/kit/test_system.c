@@ -67,11 +67,11 @@ Test(system, stop_names_the_cell_that_is_stuck)
     cr_assert_eq(spawn(kit, "b", &err), 0);
     cr_assert_eq(spawn(kit, "stuck", &err), 0);
     test_tell(kit, "b", "post stuck gate", 1, 0, text);
-    cr_assert_eq(dv_system_stop(kit, 100, &err), -DV_ERR_TIMED_OUT);
+    cr_assert_eq(dv_system_stop(kit, NULL, 100, &err), -DV_ERR_TIMED_OUT);
     cr_assert(strstr(err.text, "'stuck'"), "%s", err.text);
     cr_assert_eq(write(env.gate[1], "x", 1), 1);
     dv_error_clear(&err);
-    cr_assert_eq(dv_system_stop(kit, 20000, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_system_stop(kit, NULL, 20000, &err), 0, "%s", err.text);
 }
 
 Test(system, spawn_is_refused_when_descriptors_run_out)
