@@ -29,6 +29,14 @@ def private_kb(pid):
     return written + found["Private_Clean"], written
 
 
+def proportional_kb(pid):
+    """Its own memory and its part of what it shares (PSS)."""
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    raise ValueError(f"process {pid} has no memory")
+
+
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
