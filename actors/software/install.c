@@ -127,8 +127,9 @@ static void on_old_stopped(struct dv_cell *cell, void *ctx, const struct dv_outc
         software_undo(s, DV_SOFTWARE_FINISHED_ERROR, outcome->error->text);
         return;
     }
-    /* A stop of one that is down succeeds when it takes a restart away. */
-    if (outcome->error && old && !old->comes_back)
+    /* A stop of one that is down succeeds when it takes a restart away; one that fails for another
+     * reason than the state may have ended it. */
+    if (outcome->error && outcome->error->class == DV_ERR_STATE && old && !old->comes_back)
         part->was_running = false;
     else if (!outcome->error)
         part->was_running = true;
