@@ -547,6 +547,11 @@ struct dv_bytes dv_store_memory_value(const struct dv_store_memory *memory, cons
     return dv_values_get(memory->values, name);
 }
 
+void dv_store_memory_forget(struct dv_store_memory *memory, const char *name)
+{
+    (void)dv_values_put(memory->values, name, (struct dv_bytes){0}, 0);
+}
+
 char **dv_store_memory_gone(struct dv_store_memory *memory, size_t *ret_count)
 {
     return dv_gone_all(memory->gone, ret_count);

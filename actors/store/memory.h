@@ -71,6 +71,8 @@ char **dv_store_memory_gone(struct dv_store_memory *memory, size_t *ret_count);
 const char *dv_store_memory_done_id(const struct dv_store_memory *memory, uint64_t sequence);
 /* Whether there is one that took effect and is not answered: a rotation would lose that answer. */
 bool dv_store_memory_has_done(const struct dv_store_memory *memory);
+/* As if the value's removal had been journaled: a rotation leaves it out. */
+void dv_store_memory_forget(struct dv_store_memory *memory, const char *name);
 /* A value kept by name; empty if there is none. Valid until the next entry. */
 struct dv_bytes dv_store_memory_value(const struct dv_store_memory *memory, const char *name);
 /* Unfinished work: the i-th, NULL behind the last. */

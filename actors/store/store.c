@@ -185,8 +185,21 @@ APPEND(store_remove)
 APPEND(store_answered)
 APPEND(store_intent)
 APPEND(store_gone_told)
-APPEND(store_value)
 #undef APPEND
+
+static int on_store_value(struct dv_cell *cell,
+                          const void *body,
+                          struct dv_request **request,
+                          struct dv_error *err)
+{
+    struct state *s = dv_cell_state(cell);
+    const struct dv_store_value *value = body;
+    int r = append(s, &dv_schema_store_value, body, request, err);
+    /* What is over does not come back from the journal that is written anew. */
+    if (r < 0 && value->value.len == 0)
+        dv_store_memory_forget(s->memory, value->name);
+    return r;
+}
 
 /* Which container a create made is known as long as the create is not answered: a replay of the
  * command finds it instead of making another. */
