@@ -18,6 +18,9 @@ import sys
 import time
 import xml.etree.ElementTree
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import reliability  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
 RESULTS = BUILD / "results"
@@ -348,9 +351,13 @@ def main():
                         help="whole matrices: all simulation seeds, a minute for each fuzz target, "
                              "unit tests of every preset, every end-to-end combination, a machine "
                              "with cgroup v2 alone")
+    parser.add_argument("--record", action="store_true",
+                        help="with --full: writes what was counted to docs/reliability.md")
     parser.add_argument("suite", nargs="*", metavar="SUITE",
                         help=f"only these: {' '.join(suites)}")
     options = parser.parse_args()
+    if options.record and not (options.full and not options.suite):
+        parser.error("--record needs --full and all suites")
     for suite in options.suite:
         if suite not in suites:
             parser.error(f"no suite {suite!r}; there are {' '.join(suites)}")
@@ -361,6 +368,8 @@ def main():
     code = 0
     try:
         run_suites(run)
+        if options.record:
+            reliability.record(RESULTS, ROOT / "docs" / "reliability.md")
     except Interrupted as reason:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)

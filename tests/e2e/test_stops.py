@@ -61,7 +61,8 @@ def nothing_is_left(world, gateway, container, pid):
 @pytest.mark.deadline(2400 if IS_FULL else 90)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.shows("stop-race", "K34")
-def test_stop_is_exact(world, gateway, peer, registry, kind):
+def test_stop_is_exact(world, gateway, peer, registry, record_property, kind):
+    record_property("stops", STOPS)
     script, options, codes = KINDS[kind]
     image = push(registry, script)
     containers = [peer.create(image, name=f"{kind}-{n}", start=False, config=POLICY_NO)
@@ -83,8 +84,9 @@ def test_stop_is_exact(world, gateway, peer, registry, kind):
 @pytest.mark.deadline(2400 if IS_FULL else 90)
 @pytest.mark.shows("stop-race")
 def test_stop_in_the_instant_of_the_end_is_answered_and_the_code_is_known(gateway, peer, registry,
-                                                                          world):
+                                                                          world, record_property):
     """Whichever comes first, there is one end with one code, and the command knows which."""
+    record_property("stops", STOPS)
     image = push(registry, "trap 'exit 5' TERM; echo ready; sleep 0.15 & wait $!; exit 4")
     containers = [peer.create(image, name=f"instant-{n}", start=False, config=POLICY_NO)
                   for n in range(AT_ONCE)]
