@@ -49,6 +49,7 @@ struct dv_actor_settings {
     unsigned outbox_max;         /* twin changes waiting, per bridge */
     size_t message_bytes_max;    /* of one live message */
     bool metrics_in_seconds;     /* their time stamp; else milliseconds */
+    bool has_ip6;                /* containers have IPv6 */
     bool same_boot;              /* what run_dir says is about this boot of the machine */
     const char *version;
     const struct dv_limit_refusals *limits; /* that this machine cannot hold; NULL: it holds all */

@@ -45,6 +45,7 @@ void daemon_settings(const struct dv_config *c, struct dv_actor_settings *ret)
         .outbox_max = (unsigned)c->outbox_max,
         .message_bytes_max = (size_t)c->message_bytes_max,
         .metrics_in_seconds = c->metrics_in_seconds,
+        .has_ip6 = c->bridge_enable_ip6,
         .version = DAEMON_VERSION,
     };
 }

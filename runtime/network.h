@@ -27,6 +27,11 @@ struct dv_network {
                   struct dv_arena *arena,
                   struct dv_network_settings *ret,
                   struct dv_error *err);
+    /* Whether a container could have these ports now, as attach() would say; nothing is kept. 0
+     * also if that cannot be known, since there is no network. */
+    int (*check)(struct dv_network *network,
+                 const struct dv_network_check_query *query,
+                 struct dv_error *err);
     /* 0 if there is nothing. */
     int (*detach)(struct dv_network *network, const char *id, struct dv_error *err);
     /* NOT_FOUND if it is not connected. */

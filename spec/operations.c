@@ -238,8 +238,6 @@ int dv_spec_update(struct dv_str args,
         r = update_resources(&reader, resources, changed->spec);
     bool is_same = true;
     if (r == 0)
-        r = dv_spec_check_support(changed, err);
-    if (r == 0)
         r = same(record, changed, &is_same, err);
     if (r < 0)
         return r;

@@ -28,6 +28,8 @@ dv_spec_check_restart(const struct dv_restart_policy *policy, struct dv_error *e
 __attribute__((warn_unused_result)) int
 dv_spec_check_resources(const struct dv_resources *resources, struct dv_error *err);
 
-/* UNSUPPORTED names the first documented field that this version does not enforce yet. */
+/* What no start could do: ports that the container itself wants twice (INVALID), and IPv6 without
+ * `has_ip6`, whether containers have it on this machine (UNSUPPORTED). Not a part of
+ * dv_spec_check(), since records of earlier managers with such ports are kept. */
 __attribute__((warn_unused_result)) int
-dv_spec_check_support(const struct dv_container_record *record, struct dv_error *err);
+dv_spec_check_support(const struct dv_container_record *record, bool has_ip6, struct dv_error *err);

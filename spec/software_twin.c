@@ -25,8 +25,6 @@ int dv_software_description(const char *bytes,
     }
     if (r == 0)
         r = dv_record_describe(bytes, len, id, NULL, arena, &record, err);
-    if (r == 0)
-        r = dv_spec_check_support(record, err);
     if (r == 0 && record->spec->hooks.count)
         r = dv_error_set(err, DV_ERR_UNSUPPORTED,
                          "hooks: programs of the gateway are run only for descriptions that lie on "

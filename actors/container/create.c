@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* create: image, then the record, then CREATED; the answer is the id. */
+/* create: whether the ports are free, image, then the record, then CREATED; the answer is the id.
+ */
 #include "actors/container/internal.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -103,7 +104,37 @@ static void on_image(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
     container_commit_created(c, task->sequence, on_committed, task);
 }
 
+/* An answer about the ports, and not that there is none. */
+static bool is_refusal(const struct dv_error *error)
+{
+    return error && error->class != DV_ERR_TIMED_OUT && error->class != DV_ERR_UNDELIVERABLE &&
+           error->class != DV_ERR_BUSY && error->class != DV_ERR_NO_MEMORY;
+}
+
+/* A container that is to start needs its ports now. Another one may wait for who has them to end:
+ * that is how one takes the place of another. */
+static void on_ports(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    if (dv_cell_is_ending(cell))
+        return;
+    struct container *c = dv_cell_state(cell);
+    struct task *task = ctx;
+    bool is_refused = is_refusal(outcome->error);
+    if (is_refused && task->is_automatic) {
+        give_up(c, outcome->error);
+        return;
+    }
+    if (is_refused)
+        dv_log(DV_LOG_INFO, "container '%s': a start would fail now: %s", c->name,
+               outcome->error->text);
+    container_ask_image(c, on_image, task);
+}
+
 void container_create(struct container *c, struct task *task)
 {
-    container_ask_image(c, on_image, task);
+    /* Before anything is pulled. */
+    if (container_has_bridge(c) && c->record->spec->port_mappings.count)
+        container_check_ports(c, on_ports, task);
+    else
+        container_ask_image(c, on_image, task);
 }

@@ -106,6 +106,8 @@ bool container_has_bridge(const struct container *c);
 /* Asks for the connection of its process, which may run already; the outcome is network_attached,
  * for container_set_network(). */
 void container_connect(struct container *c, int64_t pid, dv_outcome_fn *fn, void *ctx);
+/* Asks whether it could have its ports now. */
+void container_check_ports(struct container *c, dv_outcome_fn *fn, void *ctx);
 /* Asks how it is connected, after a restart of davitd. */
 void container_ask_network(struct container *c, dv_outcome_fn *fn, void *ctx);
 int container_set_network(struct container *c,

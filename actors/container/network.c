@@ -31,6 +31,16 @@ void container_connect(struct container *c, int64_t pid, dv_outcome_fn *fn, void
            c->settings->command_timeout_ms, fn, ctx);
 }
 
+void container_check_ports(struct container *c, dv_outcome_fn *fn, void *ctx)
+{
+    struct dv_network_check_query body = {
+        .id = c->record->id,
+        .ports = c->record->spec->port_mappings,
+    };
+    dv_ask(c->cell, DV_ADDRESS_NETWORK, DV_KIND_network_check_query, &body,
+           c->settings->command_timeout_ms, fn, ctx);
+}
+
 void container_ask_network(struct container *c, dv_outcome_fn *fn, void *ctx)
 {
     struct dv_network_query body = {.id = c->record->id};

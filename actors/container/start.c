@@ -253,7 +253,7 @@ void container_start(struct container *c, struct task *task)
     c->is_boot_start = false;
     c->has_early_exit = false;
     /* A create has been asked this already; a record from elsewhere has not. */
-    if (dv_spec_check_support(c->record, &err) < 0 ||
+    if (dv_spec_check_support(c->record, c->settings->has_ip6, &err) < 0 ||
         dv_resources_check_machine(c->record->spec->resources, c->settings->limits, &err) < 0)
         fail_start(c, &err);
     else if (!c->record->image_id)

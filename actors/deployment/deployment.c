@@ -319,9 +319,9 @@ static int describe(struct dv_cell *cell, struct dv_deployment_item *item, struc
     dv_id_make(high, dv_cell_random(cell), id);
     int r =
         dv_record_describe(file->bytes, file->len, id, file->name, item->arena, &item->wanted, err);
-    if (r == 0)
-        r = dv_spec_check_support(item->wanted, err);
     const struct dv_actor_env *env = dv_cell_env(cell);
+    if (r == 0)
+        r = dv_spec_check_support(item->wanted, env->settings->has_ip6, err);
     if (r == 0)
         r = dv_resources_fit_machine(item->wanted->spec->resources, env->settings->limits, err);
     if (r < 0)

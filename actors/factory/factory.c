@@ -47,7 +47,7 @@ static int on_command(struct dv_cell *cell,
     int r = with_config ? dv_spec_create_with_config(args, id, arena, &create, err)
                         : dv_spec_create(args, id, arena, &create, err);
     if (r == 0)
-        r = dv_spec_check_support(create.record, err);
+        r = dv_spec_check_support(create.record, env->settings->has_ip6, err);
     if (r == 0)
         r = dv_spec_fit_machine(&create, env->settings->limits, err);
     if (r < 0)

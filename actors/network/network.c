@@ -33,6 +33,16 @@ on_attach(struct dv_cell *cell, const void *body, struct dv_request **request, s
 }
 
 static int
+on_check(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    struct state *s = dv_cell_state(cell);
+    int r = s->network->check(s->network, body, err);
+    if (r == 0 && *request)
+        dv_answer_done(cell, request);
+    return r;
+}
+
+static int
 on_query(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
 {
     struct state *s = dv_cell_state(cell);
@@ -71,9 +81,8 @@ static int on_describe(struct dv_cell *cell,
 }
 
 static const struct dv_handler handlers[] = {
-    {DV_KIND_network_attach_cmd, on_attach},
-    {DV_KIND_network_detach_cmd, on_detach},
-    {DV_KIND_network_query, on_query},
+    {DV_KIND_network_attach_cmd, on_attach},       {DV_KIND_network_check_query, on_check},
+    {DV_KIND_network_detach_cmd, on_detach},       {DV_KIND_network_query, on_query},
     {DV_KIND_network_describe_query, on_describe},
 };
 

@@ -5,7 +5,8 @@
  * bridges and port mappings, so their changes come one after another. A change blocks this cell
  * for as long as the kernel takes.
  *
- * Takes network_attach_cmd, network_detach_cmd, network_query and network_describe_query.
+ * Takes network_attach_cmd, network_detach_cmd, network_query, network_check_query and
+ * network_describe_query.
  */
 #include "actors/kit/cell.h"
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "spec/names.h"
 #include "spec/resources.h"
+#include "spec/rules.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,8 @@ static int describe(struct software *s,
     dv_id_make(high, dv_cell_random(s->cell), id);
     int r = dv_software_description((const char *)result->body.data, result->body.len, id, s->arena,
                                     &part->record, err);
+    if (r == 0)
+        r = dv_spec_check_support(part->record, s->env->settings->has_ip6, err);
     if (r == 0)
         r = dv_resources_fit_machine(part->record->spec->resources, s->env->settings->limits, err);
     if (r < 0)

@@ -72,6 +72,7 @@ enum dv_fake_call {
     DV_FAKE_STATE,
     DV_FAKE_ATTACH,
     DV_FAKE_DETACH,
+    DV_FAKE_CHECK_PORTS,
     DV_FAKE_CALLS, /* how many there are */
 };
 

@@ -70,6 +70,17 @@ static int attach(struct dv_network *port,
     return r;
 }
 
+/* It has no ports: those of the machine are all free. */
+static int
+check(struct dv_network *port, const struct dv_network_check_query *query, struct dv_error *err)
+{
+    struct dv_fake_machine *machine = machine_of(port);
+    dv_fake_lock(machine);
+    int r = dv_fake_enter_call(machine, DV_FAKE_CHECK_PORTS, query->id, NULL, err);
+    dv_fake_unlock(machine);
+    return r;
+}
+
 static int detach(struct dv_network *port, const char *id, struct dv_error *err)
 {
     struct dv_fake_machine *machine = machine_of(port);
@@ -113,6 +124,7 @@ int dv_fake_network_new(struct dv_fake_machine *machine,
     network->port = (struct dv_network){
         .describe = describe,
         .attach = attach,
+        .check = check,
         .detach = detach,
         .find = find,
         .free = free_network,

@@ -170,6 +170,20 @@ static int do_detach(void *network, void *args, struct dv_error *err)
     return r;
 }
 
+static int do_check(void *network, void *args, struct dv_error *err)
+{
+    struct network *n = network;
+    const struct dv_network_check_query *query = args;
+    /* Why there is no network is the matter of the start. */
+    return network_set_up(n, NULL) < 0 ? 0 : ports_check(n, query, err);
+}
+
+static int
+check(struct dv_network *port, const struct dv_network_check_query *query, struct dv_error *err)
+{
+    return run(network_of(port), do_check, (void *)query, err);
+}
+
 static int detach(struct dv_network *port, const char *id, struct dv_error *err)
 {
     return run(network_of(port), do_detach, (void *)id, err);
@@ -301,6 +315,7 @@ int dv_network_new(const struct dv_network_options *options,
     n->port = (struct dv_network){
         .describe = describe,
         .attach = attach,
+        .check = check,
         .detach = detach,
         .find = find,
         .free = free_network,

@@ -219,18 +219,48 @@ static int make_holders(struct endpoint *endpoint)
     return endpoint->holders ? 0 : -1;
 }
 
+static int check_possible(const struct network *n, struct dv_error *err)
+{
+    return n->options->has_rules ? 0
+                                 : dv_error_set(err, DV_ERR_UNSUPPORTED,
+                                                "portMappings need nftables, which "
+                                                "network.default_bridge.ip_tables switches off");
+}
+
+int ports_check(const struct network *n,
+                const struct dv_network_check_query *query,
+                struct dv_error *err)
+{
+    size_t count = query->ports.count;
+    if (count == 0)
+        return 0;
+    int r = check_possible(n, err);
+    dv_autofree int *holders = calloc(count, sizeof(*holders));
+    if (r == 0 && !holders)
+        r = dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for port mappings");
+    size_t held = 0;
+    while (r == 0 && held < count) {
+        /* What is chosen is seen by nobody. */
+        struct dv_port_mapping port = query->ports.items[held];
+        holders[held] = -1;
+        r = choose(n, &port, (unsigned)port.chosen_port, &holders[held], err);
+        held++;
+    }
+    while (held > 0)
+        dv_close(&holders[--held]);
+    return r;
+}
+
 int ports_take(struct network *n, struct endpoint *endpoint, struct dv_error *err)
 {
     const struct dv_port_mapping_list *ports = &endpoint->data->settings->ports;
     if (ports->count == 0)
         return 0;
-    if (!n->options->has_rules)
-        return dv_error_set(err, DV_ERR_UNSUPPORTED,
-                            "portMappings need nftables, which network.default_bridge.ip_tables "
-                            "switches off");
+    int r = check_possible(n, err);
+    if (r < 0)
+        return r;
     if (make_holders(endpoint) < 0)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for port mappings");
-    int r = 0;
     for (size_t i = 0; r == 0 && i < ports->count; i++)
         r = choose(n, &ports->items[i], (unsigned)endpoint->data->wish->ports.items[i].chosen_port,
                    &endpoint->holders[i], err);

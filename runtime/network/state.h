@@ -83,6 +83,10 @@ void endpoint_forget_all(struct network *n);
 /* ports.c */
 /* Chooses the ports of the host and holds them. */
 int ports_take(struct network *n, struct endpoint *endpoint, struct dv_error *err);
+/* What ports_take() would say now; nothing is held. */
+int ports_check(const struct network *n,
+                const struct dv_network_check_query *query,
+                struct dv_error *err);
 /* Holds them again after a restart; one that somebody else has taken meanwhile is reported. */
 void ports_hold_again(struct endpoint *endpoint);
 void ports_release(struct endpoint *endpoint);

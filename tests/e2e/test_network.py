@@ -274,6 +274,44 @@ def test_taken_port_is_an_error_that_names_who(host, gateway, peer, sleeper):
     socket.create_server(("0.0.0.0", 8080)).close()
 
 
+def ask_create(peer, image, *ports, start, name):
+    return peer.ask("ContainerFactory", "createWithConfig", {
+        "imageRef": image, "name": name, "start": start,
+        "config": {"portMappings": list(ports), **POLICY_NO}}, 60)
+
+
+def test_taken_port_is_an_error_at_create_before_anything_is_pulled(world, host, gateway, peer,
+                                                                    registry, sleeper):
+    one = published(peer, sleeper, mapping(8080), name="web")
+    absent = f"{registry.host}/no/such:1"
+    answer = ask_create(peer, absent, mapping(8080), start=True, name="other")
+    assert answer.status == 500
+    assert f"create 'other' from {absent}: port 8080/tcp on 0.0.0.0 is taken by container 'web'" \
+        in answer.value["message"]
+    host.serve("0.0.0.0", 8081)
+    answer = ask_create(peer, absent, mapping(8081), start=True, name="other")
+    assert "is taken by a program of this machine" in answer.value["message"]
+    assert "other" not in gateway.command("ps", "-a")[1]
+    # One that starts later may wait for the port, and take the place of who has it.
+    answer = ask_create(peer, sleeper, mapping(8080), start=False, name="other")
+    assert answer.status == 200, answer.value
+    assert "container 'other': a start would fail now: port 8080/tcp" in gateway.daemon.text()
+    refused = peer.ask(f"Container:{answer.value}", "start")
+    assert "is taken by container 'web'" in refused.value["message"]
+    assert peer.ask(f"Container:{one}", "stop").status == 204
+    assert peer.ask(f"Container:{answer.value}", "start").status == 204
+    inside(world, peer, answer.value).serve("0.0.0.0", 80)
+    assert host.talk("127.0.0.1", 8080) == "172.17.0.1 hello"
+
+
+def test_port_that_a_container_maps_twice_is_refused(gateway, peer, sleeper):
+    answer = ask_create(peer, sleeper, mapping(8080), mapping(8080, 81, hostIP="127.0.0.1"),
+                        start=False, name="web")
+    assert answer.status == 400
+    assert "config.portMappings[1].hostPort: 8080/tcp on 127.0.0.1 is mapped by " \
+        "config.portMappings[0] already" in answer.value["message"]
+
+
 def test_mapping_outlives_a_killed_davitd(world, broker, host, gateway, peer, sleeper):
     container = published(peer, sleeper, mapping(8080))
     inside(world, peer, container).serve("0.0.0.0", 80)

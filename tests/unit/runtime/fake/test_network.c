@@ -57,6 +57,19 @@ static size_t connected(const struct rig *rig)
     return counts.networks;
 }
 
+Test(fake_network, a_check_of_ports_can_be_made_to_fail)
+{
+    struct rig rig;
+    rig_init(&rig);
+    struct dv_network_check_query query = {.id = (char *)"b"};
+    cr_assert_eq(dv_fake_machine_fail(rig.machine, DV_FAKE_CHECK_PORTS, "b", 1, DV_ERR_FAILED,
+                                      "taken", NULL),
+                 0);
+    cr_assert_eq(rig.network->check(rig.network, &query, NULL), -DV_ERR_FAILED);
+    cr_assert_eq(rig.network->check(rig.network, &query, NULL), 0);
+    rig_done(&rig);
+}
+
 Test(fake_network, connects_once_and_finds_again)
 {
     struct rig rig;

@@ -407,6 +407,54 @@ Test(network_driver, ports_are_chosen_held_and_given_back)
     rig_done(&rig);
 }
 
+static int check_ports(struct rig *rig, struct dv_port_mapping *ports, size_t count)
+{
+    struct dv_network_check_query query = {.id = (char *)"x", .ports = {ports, count}};
+    rig->err = DV_ERROR_INIT;
+    return rig->network->check(rig->network, &query, &rig->err);
+}
+
+Test(network_driver, a_check_says_what_a_start_would_and_keeps_nothing)
+{
+    struct rig rig;
+    rig_init(&rig);
+    run("ip link set lo up");
+    open_network(&rig);
+    pid_t one = start_process();
+    struct dv_network_settings got = {0};
+    struct dv_port_mapping port = tcp(8080, 8080);
+    struct dv_port_mapping wishes[] = {tcp(8080, 8081), tcp(0, 0), tcp(9000, 9000)};
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(check_ports(&rig, wishes, 3), 0, "%s", rig.err.text);
+    cr_assert_eq(attach_ports(&rig, "one", one, &port, 1, &got), 0, "%s", rig.err.text);
+    cr_assert_eq(check_ports(&rig, wishes, 3), 0, "8081 is free: %s", rig.err.text);
+    wishes[2] = tcp(8080, 8080);
+    wishes[2].host_ip = (char *)"127.0.0.1";
+    cr_assert_eq(check_ports(&rig, wishes, 3), -DV_ERR_FAILED);
+    cr_assert_str_eq(rig.err.text, "port 8080/tcp on 127.0.0.1 is taken by container 'one'; free "
+                                   "it or map another port");
+    cr_assert_eq(rig.network->detach(rig.network, "one", NULL), 0);
+    cr_assert_eq(check_ports(&rig, &port, 1), 0, "%s", rig.err.text);
+    dv_autoclose int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(8080)};
+    cr_assert_eq(bind(server, (const struct sockaddr *)&at, sizeof(at)), 0);
+    cr_assert_eq(check_ports(&rig, &port, 1), -DV_ERR_FAILED);
+    cr_assert_not_null(strstr(rig.err.text, "is taken by a program of this machine"));
+    end_process(one);
+    rig_done(&rig);
+}
+
+Test(network_driver, a_check_without_a_network_knows_nothing)
+{
+    struct rig rig;
+    struct dv_port_mapping port = tcp(8080, 8080);
+    rig_init(&rig);
+    rig.options.is_disabled = true;
+    open_network(&rig);
+    cr_assert_eq(check_ports(&rig, &port, 1), 0, "%s", rig.err.text);
+    rig_done(&rig);
+}
+
 Test(network_driver, ports_need_the_packet_filter)
 {
     struct rig rig;
@@ -418,6 +466,7 @@ Test(network_driver, ports_need_the_packet_filter)
     pid_t pid = start_process();
     cr_assert_eq(attach_ports(&rig, "a", pid, &port, 1, &got), -DV_ERR_UNSUPPORTED);
     cr_assert_not_null(strstr(rig.err.text, "network.default_bridge.ip_tables"));
+    cr_assert_eq(check_ports(&rig, &port, 1), -DV_ERR_UNSUPPORTED);
     cr_assert_eq(attach_ports(&rig, "a", pid, &port, 0, &got), 0);
     cr_assert_eq(rig.network->detach(rig.network, "a", NULL), 0);
     end_process(pid);
