@@ -125,29 +125,6 @@ int dv_spec_rename(struct dv_str args, char **ret_name, struct dv_error *err)
 
 /* -- update --------------------------------------------------------------------------------- */
 
-/* The documented name of retryTimeout in an update is `timeout`; both are accepted everywhere. */
-static int take_documented_timeout(const struct dv_json *policy,
-                                   struct dv_restart_policy *out,
-                                   struct dv_error *err)
-{
-    const struct dv_json *documented = dv_json_get(policy, "timeout");
-    const struct dv_json *other = dv_json_get(policy, "retryTimeout");
-    if (!is_given(documented) || spec_is_sentinel(dv_json_number(documented)))
-        return 0;
-    if (!dv_json_is(documented, DV_JSON_NUMBER))
-        return wrong(err, "restartPolicy.timeout", documented, "a number of seconds");
-    double seconds = dv_json_number(documented);
-    if (seconds < 0 || seconds > 9e9)
-        return spec_bad(err, "restartPolicy.timeout", "%.17g is not between 0 and 9000000000",
-                        seconds);
-    if (is_given(other) && (int64_t)dv_json_number(other) != (int64_t)seconds)
-        return spec_bad(err, "restartPolicy.timeout",
-                        "%.17g and retryTimeout %.17g differ; give one of them", seconds,
-                        dv_json_number(other));
-    out->retry_timeout_ns = (int64_t)seconds * 1000000000LL;
-    return 0;
-}
-
 static int update_policy(struct spec_reader *reader,
                          const struct dv_json *given,
                          struct dv_restart_policy *policy)
@@ -159,8 +136,6 @@ static int update_policy(struct spec_reader *reader,
     struct dv_restart_policy before = *policy;
     int r =
         spec_read(reader, spec_map_of(&dv_schema_restart_policy), given, "restartPolicy", &fresh);
-    if (r == 0)
-        r = take_documented_timeout(given, &fresh, reader->err);
     if (r < 0)
         return r;
     /* The same type again keeps what is not given. */

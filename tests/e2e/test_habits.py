@@ -165,6 +165,37 @@ def test_values_of_commands_that_need_none_are_not_looked_at(gateway, peer, slee
     assert names == ["CREATED"] + ["RUNNING", "PAUSED", "RUNNING", "STOPPED"] * 7
 
 
+NO_ID, NO_TYPE = {"correlation-id": None}, {"content-type": None}
+OTHER_THING = "org.example/gw2:edge:containers/things/live/messages/request"
+# What is wrong, and the status and code of the row that comes first.
+FIRST = [
+    ({"topic": "a/b", "headers": NO_ID}, 400, "E3"),
+    ({"topic": OTHER_THING, "headers": NO_ID}, 400, "E4"),
+    ({"headers": {**NO_ID, **NO_TYPE}}, 400, "E4"),
+    ({"topic": OTHER_THING, "headers": NO_TYPE}, 400, "E5"),
+    ({"topic": OTHER_THING, "headers": {"content-type": "text/plain"}}, 400, "E6"),
+    ({"topic": OTHER_THING, "path": "/features/Nothing/inbox/messages/x"}, 404, "E8"),
+    ({"topic": OTHER_THING, "path": "/nothing"}, 404, "E8"),
+    ({"topic": OTHER_THING, "path": "/inbox/messages/x"}, 404, "E8"),
+    ({"path": "/features/Nothing/inbox/messages/fly", "value": 5}, 400, "E9"),
+    ({"path": "/features/Metrics/inbox/messages/fly", "value": 5}, 404, "E13"),
+    ({"path": "/features/Metrics/outbox/messages/fly", "value": 5}, 400, "E10"),
+]
+
+
+@pytest.mark.shows(*sorted({row for _, _, row in FIRST}))
+def test_first_of_several_failures_is_answered(gateway, peer):
+    for change, status, row in FIRST:
+        fields = dict(change)
+        value = fields.pop("value", {"frequency": "1s"})
+        answer = peer.ask("Metrics", "request", value, **fields)
+        code = "messages:subject.notfound" if status == 404 else "messages:parameter.invalid"
+        assert (answer.status, answer.error) == (status, code), (row, change, answer.text)
+        assert answer.message.topic.endswith(f"/{status}") and answer.value["status"] == status
+        has_id = "correlation-id" not in fields.get("headers", {}) and row != "E3"
+        assert ("correlation-id" in answer.headers) == has_id, (row, change)
+
+
 @pytest.mark.shows("K15", "names")
 def test_rename_changes_the_name_and_nothing_else(gateway, peer, sleeper):
     container = peer.create(sleeper, name="old", start=False, config=POLICY_NO)
@@ -184,16 +215,28 @@ def test_rename_changes_the_name_and_nothing_else(gateway, peer, sleeper):
 
 
 @pytest.mark.shows("K21", "D12")
-@pytest.mark.parametrize("value", [
-    None, {}, {"restartPolicy": None}, {"restartPolicy": {"type": "no"}}, {"resources": {}},
-    {"resources": {"memory": "64M"}}, {"unknown": 1}])
-def test_update_without_a_change_tells_nothing(gateway, peer, sleeper, value):
+def test_update_without_a_change_tells_nothing(gateway, peer, sleeper):
     container = peer.create(sleeper, start=False, config={
         **POLICY_NO, "resources": {"memory": "64M"}})
     mark = peer.mark()
-    assert peer.ask(f"Container:{container}", "update", value).status == 204
+    for value in (None, {}, {"restartPolicy": None}, {"restartPolicy": {"type": "no"}},
+                  {"resources": {}}, {"resources": {"memory": "64M"}}, {"unknown": 1}):
+        assert peer.ask(f"Container:{container}", "update", value).status == 204, value
     behind(peer)
     assert told(peer, container, mark) == []
+
+
+@pytest.mark.shows("json-keys")
+def test_unknown_keys_are_accepted_and_reported(gateway, peer, sleeper):
+    answer = peer.ask("ContainerFactory", "createWithConfig", {
+        "IMAGEREF": sleeper, "Start": False, "strat": True, "name": "odd",
+        "config": {"hostnames": "x", "Tty": True}}, headers={"X-Own": "1"})
+    assert answer.status == 200
+    assert peer.status(answer.value)["config"]["tty"] is True
+    for reported in ("strat is not a known key, did you mean 'start'?",
+                     "config.hostnames is not a known key, did you mean 'hostName'?"):
+        assert reported in gateway.daemon.text()
+        assert reported in gateway.command("why", "odd")[1]
 
 
 # --- the whole of a configuration

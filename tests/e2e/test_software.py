@@ -242,7 +242,7 @@ def test_operations_that_are_none_are_refused(gateway, peer):
         refused(operation, {}, 404)
 
 
-@pytest.mark.shows("K28", "D19")
+@pytest.mark.shows("K28", "D19", "remove-matches")
 def test_remove_knows_ids_modules_and_names(gateway, peer, server, sleeper):
     install(peer, module("shop", artifact(server, "/1", description(sleeper, "a")),
                          artifact(server, "/2", description(sleeper, "b")), version="7"))

@@ -206,6 +206,30 @@ Test(operations, update_without_effect_is_no_change)
     }
 }
 
+/* shows: D10, D28 */
+Test(operations, timeout_of_a_policy_has_two_names)
+{
+    static const char *const policies[] = {
+        "{\"type\":\"always\",\"timeout\":7}",
+        "{\"type\":\"always\",\"retryTimeout\":7}",
+        "{\"type\":\"on-failure\",\"timeout\":7,\"retryTimeout\":7}",
+        "{\"type\":\"unless-stopped\",\"Timeout\":7.9}",
+    };
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);
+        struct dv_container_record *record = make(arena, "{}");
+        struct dv_container_record *changed;
+        bool is_changed;
+        char text[200];
+        snprintf(text, sizeof(text), "{\"restartPolicy\":%s}", policies[i]);
+        cr_assert_eq(dv_spec_update(dv_str_of(text), record, arena, &changed, &is_changed, &err), 0,
+                     "%s: %s", text, err.text);
+        cr_expect_eq(changed->spec->restart_policy->retry_timeout_ns, 7000000000LL, "%s", text);
+        record = make(arena, text);
+        cr_expect_eq(record->spec->restart_policy->retry_timeout_ns, 7000000000LL, "%s", text);
+    }
+}
+
 /* shows: D10 */
 Test(operations, update_refuses_two_different_timeouts)
 {
