@@ -186,6 +186,45 @@ static int same(const struct dv_container_record *a,
     return r;
 }
 
+static bool has_warning(const struct dv_texts *warnings, const char *text)
+{
+    for (size_t i = 0; i < warnings->count; i++)
+        if (strcmp(warnings->items[i], text) == 0)
+            return true;
+    return false;
+}
+
+/* Those of the create stay; the same one twice is one. */
+static int add_warnings(const struct spec_reader *reader, struct dv_container_record *record)
+{
+    size_t most = record->warnings.count + reader->warning_count;
+    if (!reader->warning_count)
+        return 0;
+    char **items = dv_arena_array(reader->arena, most, sizeof(*items));
+    if (!items)
+        return dv_error_set(reader->err, DV_ERR_NO_MEMORY, "no memory for an update");
+    for (size_t i = 0; i < record->warnings.count; i++)
+        items[i] = record->warnings.items[i];
+    record->warnings.items = items;
+    for (size_t i = 0; i < reader->warning_count && record->warnings.count < SPEC_WARNINGS_MAX; i++)
+        if (!has_warning(&record->warnings, reader->warnings[i]))
+            items[record->warnings.count++] = reader->warnings[i];
+    return 0;
+}
+
+static void note_unknown(struct spec_reader *reader,
+                         const struct dv_json *value,
+                         const struct dv_json *policy,
+                         const struct dv_json *resources)
+{
+    static const char *const known[] = {"restartPolicy", "resources"};
+    const struct spec_map *policy_maps[] = {spec_map_of(&dv_schema_restart_policy), NULL};
+    const struct spec_map *resource_maps[] = {spec_map_of(&dv_schema_resources), NULL};
+    spec_note_others(reader, value, known, sizeof(known) / sizeof(known[0]));
+    spec_note_unknown(reader, policy_maps, policy, "restartPolicy");
+    spec_note_unknown(reader, resource_maps, resources, "resources");
+}
+
 int dv_spec_update(struct dv_str args,
                    const struct dv_container_record *record,
                    struct dv_arena *arena,
@@ -214,6 +253,10 @@ int dv_spec_update(struct dv_str args,
     bool is_same = true;
     if (r == 0)
         r = same(record, changed, &is_same, err);
+    if (r == 0) {
+        note_unknown(&reader, value, policy, resources);
+        r = add_warnings(&reader, changed);
+    }
     if (r < 0)
         return r;
     *ret = changed;

@@ -32,7 +32,8 @@ __attribute__((warn_unused_result)) int
 dv_spec_rename(struct dv_str args, char **ret_name, struct dv_error *err);
 
 /* A changed copy of `record` in the arena: given fields replace, absent ones stay, an empty text
- * takes a limit away, a new policy type drops count and timeout unless they are given. */
+ * takes a limit away, a new policy type drops count and timeout unless they are given. Unknown keys
+ * are added to its warnings, which is no change by itself. */
 __attribute__((warn_unused_result)) int dv_spec_update(struct dv_str args,
                                                        const struct dv_container_record *record,
                                                        struct dv_arena *arena,

@@ -479,3 +479,36 @@ void spec_note_unknown(struct spec_reader *reader,
     if (dv_json_is(object, DV_JSON_OBJECT))
         note_level(reader, maps, object, path, "");
 }
+
+struct others {
+    const char *const *known;
+    size_t count;
+};
+
+static const char *other_at(size_t index, void *ctx)
+{
+    const struct others *others = ctx;
+    return index < others->count ? others->known[index] : NULL;
+}
+
+void spec_note_others(struct spec_reader *reader,
+                      const struct dv_json *object,
+                      const char *const *known,
+                      size_t count)
+{
+    struct others others = {known, count};
+    for (const struct dv_json *at = dv_json_first(object); at; at = dv_json_next(at)) {
+        const char *key = dv_json_key(at);
+        size_t i = 0;
+        while (i < count && strcasecmp(key, known[i]) != 0)
+            i++;
+        if (i < count || reader->warning_count == SPEC_WARNINGS_MAX)
+            continue;
+        const char *near = dv_str_nearest(dv_str_of(key), other_at, &others);
+        char *text =
+            dv_arena_printf(reader->arena, "%.128s is not a known key%s%s%s", key,
+                            near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+        if (text)
+            reader->warnings[reader->warning_count++] = text;
+    }
+}

@@ -115,6 +115,12 @@ void container_limit(struct container *c, struct task *task)
         task_failed(c, &err);
 }
 
+static void report_unknown(const struct container *c, const struct dv_container_record *changed)
+{
+    for (size_t i = c->record->warnings.count; i < changed->warnings.count; i++)
+        dv_log(DV_LOG_WARN, "update '%s': %s", c->name, changed->warnings.items[i]);
+}
+
 /* What was not answered in time may be done all the same, later. */
 static bool is_unclear(const struct dv_error *error)
 {
@@ -155,6 +161,7 @@ void container_update(struct container *c, struct task *task)
         fail(c, &err);
         return;
     }
+    report_unknown(c, changed);
     const struct dv_resources *wanted = changed->spec->resources;
     if (dv_resources_are_same(c->record->spec->resources, wanted)) {
         take(c, task, changed, is_changed);

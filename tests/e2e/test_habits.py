@@ -237,6 +237,10 @@ def test_unknown_keys_are_accepted_and_reported(gateway, peer, sleeper):
                      "config.hostnames is not a known key, did you mean 'hostName'?"):
         assert reported in gateway.daemon.text()
         assert reported in gateway.command("why", "odd")[1]
+    assert peer.ask(f"Container:{answer.value}", "update", {
+        "restartPolicy": {"type": "ALWAYS"}, "resources": {"memori": "1G"}}).status == 204
+    reported = "resources.memori is not a known key, did you mean 'memory'?"
+    assert reported in gateway.daemon.text() and reported in gateway.command("why", "odd")[1]
 
 
 # --- the whole of a configuration

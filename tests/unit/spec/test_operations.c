@@ -206,6 +206,30 @@ Test(operations, update_without_effect_is_no_change)
     }
 }
 
+/* shows: json-keys */
+Test(operations, unknown_keys_of_an_update_are_noted_and_no_change)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);
+    struct dv_container_record *record = make(arena, "{\"odd\":1}");
+    struct dv_container_record *changed;
+    bool is_changed;
+    const char *value = "{\"resource\":{},\"restartPolicy\":{\"maxRetries\":1},\"Resources\":{"
+                        "\"memori\":\"1G\"}}";
+    cr_assert_eq(record->warnings.count, 1);
+    cr_assert_eq(dv_spec_update(dv_str_of(value), record, arena, &changed, &is_changed, &err), 0,
+                 "%s", err.text);
+    cr_expect_not(is_changed);
+    cr_assert_eq(changed->warnings.count, 4);
+    cr_expect_str_eq(changed->warnings.items[1],
+                     "resource is not a known key, did you mean 'resources'?");
+    cr_expect_not_null(
+        strstr(changed->warnings.items[2], "restartPolicy.maxRetries is not a known"));
+    cr_expect_str_eq(changed->warnings.items[3],
+                     "resources.memori is not a known key, did you mean 'memory'?");
+    cr_assert_eq(dv_spec_update(dv_str_of(value), changed, arena, &changed, &is_changed, &err), 0);
+    cr_expect_eq(changed->warnings.count, 4, "the same again is not told again");
+}
+
 /* shows: D10, D28 */
 Test(operations, timeout_of_a_policy_has_two_names)
 {
