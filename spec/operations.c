@@ -8,7 +8,10 @@
 #include "spec/rules.h"
 #include "spec/signals.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#define NOTES_BYTES_MAX (64 << 10)
 
 /* A value that may be absent: *ret is NULL then. */
 static int parse(struct dv_str args, struct dv_json **ret, struct dv_error *err)
@@ -66,6 +69,19 @@ static int take_timeout(const struct dv_json *node, int64_t *ret, struct dv_erro
     return 0;
 }
 
+static int note_stop_keys(const struct dv_json *value, char *out, size_t size, struct dv_error *err)
+{
+    static const char *const known[] = {"signal", "timeout", "force"};
+    DV_AUTO(dv_arena) arena = dv_arena_new(NOTES_BYTES_MAX);
+    if (!arena)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a stop");
+    struct spec_reader reader = {.shape = SPEC_API, .arena = arena, .err = err};
+    spec_note_others(&reader, value, known, sizeof(known) / sizeof(known[0]));
+    if (reader.warning_count)
+        snprintf(out, size, "%s", reader.warnings[0]);
+    return 0;
+}
+
 int dv_spec_stop_options(struct dv_str args, struct dv_stop_options *ret, struct dv_error *err)
 {
     DV_AUTO(dv_json) value = NULL;
@@ -83,6 +99,8 @@ int dv_spec_stop_options(struct dv_str args, struct dv_stop_options *ret, struct
         r = take_signal(dv_json_get(value, "signal"), &options.signal, err);
         if (r == 0)
             r = take_timeout(dv_json_get(value, "timeout"), &options.timeout_s, err);
+        if (r == 0)
+            r = note_stop_keys(value, options.unknown, sizeof(options.unknown), err);
     }
     if (r == 0)
         *ret = options;

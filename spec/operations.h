@@ -18,6 +18,7 @@ struct dv_stop_options {
     int signal;        /* 0: not given */
     int64_t timeout_s; /* 0: not given */
     bool is_force;
+    char unknown[192]; /* what to say of the first key that is not known, "": all are */
 };
 
 __attribute__((warn_unused_result)) int

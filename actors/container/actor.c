@@ -37,6 +37,8 @@ static int parse_stop_options(struct container *c, struct task *task, struct dv_
     int r = dv_spec_stop_options(dv_str_of(task->args), &options, err);
     if (r < 0)
         return r;
+    if (options.unknown[0])
+        dv_log(DV_LOG_WARN, "stopWithOptions '%s': %s", c->name, options.unknown);
     task->signal = options.signal;
     task->is_force = options.is_force;
     task->timeout_ms =

@@ -66,6 +66,18 @@ Test(operations, stop_options_refuse_what_is_no_signal_or_time)
     }
 }
 
+/* shows: json-keys */
+Test(operations, unknown_stop_options_are_noted)
+{
+    struct dv_stop_options options;
+    const char *value = "{\"Force\":true,\"timout\":5,\"x\":1}";
+    cr_assert_eq(dv_spec_stop_options(dv_str_of(value), &options, &err), 0, "%s", err.text);
+    cr_expect(options.is_force);
+    cr_expect_str_eq(options.unknown, "timout is not a known key, did you mean 'timeout'?");
+    cr_assert_eq(dv_spec_stop_options(dv_str_of("{\"SIGNAL\":9}"), &options, &err), 0);
+    cr_expect_str_empty(options.unknown);
+}
+
 Test(operations, remove_takes_a_boolean_or_nothing)
 {
     bool force;
