@@ -164,8 +164,11 @@ void cli_print_status(const struct dv_daemon_status *s, struct dv_buf *out)
     cli_line(out, "davitd        %s, pid %lld, up %s, home %s", s->version, (long long)s->pid,
              age(s->uptime_s, time), s->home_dir ? s->home_dir : "?");
     cli_line(out, "runtime       %s", s->runtime ? s->runtime : "does not answer");
-    cli_line(out, "monitor       %s",
-             s->monitor ? "connected" : "cannot be reached: start davit-monitor");
+    if (s->monitor && s->monitor_version)
+        cli_line(out, "monitor       %s, connected", s->monitor_version);
+    else
+        cli_line(out, "monitor       %s",
+                 s->monitor ? "connected" : "cannot be reached: start davit-monitor");
     cli_line(out, "containers    %lld, %lld running", (long long)s->containers,
              (long long)s->running);
     if (s->network)

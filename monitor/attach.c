@@ -312,6 +312,9 @@ void attach_begin(struct dv_log_thread *t, struct attached *client, struct sourc
     t->clients = client;
     client->source = source;
     watch(t, client, EPOLL_CTL_ADD);
+    /* Only one that was taken over has these already. */
+    if (client->in.len)
+        attach_input_event(t, client);
 }
 
 void attach_event(struct dv_log_thread *t, struct attached *client, uint32_t events)

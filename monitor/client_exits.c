@@ -62,6 +62,7 @@ struct source {
     int64_t grace_ns;
     int epoll;
     int fd; /* event connection, -1: none */
+    struct mon_peer peer;
     int64_t reconnect_ns;
     struct watched *buckets[BUCKETS];
     struct watched *ended; /* seen through the pidfd, wait for a code */
@@ -241,13 +242,12 @@ static void connect_if_due(struct source *s)
     if (s->fd >= 0 || now_ns(s) < s->reconnect_ns)
         return;
     s->reconnect_ns = now_ns(s) + RECONNECT_NS;
-    int version = 0;
-    if (mon_connect(s->socket_path, DV_MONITOR_ROLE_EVENTS, &s->fd, &version, &err) < 0) {
+    if (mon_connect(s->socket_path, DV_MONITOR_ROLE_EVENTS, &s->fd, &s->peer, &err) < 0) {
         s->fd = -1;
         return;
     }
     /* While the monitor can take no more, sending waits for some seconds. */
-    if (version >= MON_STREAMS_VERSION && mon_console_give(s->consoles, s->fd, &err) < 0)
+    if (s->peer.version >= MON_STREAMS_VERSION && mon_console_give(s->consoles, s->fd, &err) < 0)
         dv_log(DV_LOG_ERROR, "terminals are not given to davit-monitor: %s", err.text);
     (void)fcntl(s->fd, F_SETFL, O_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN};
@@ -284,6 +284,8 @@ static int take_record(struct source *s, struct dv_arena *arena, struct dv_conta
             continue;
         }
         dv_close(&passed);
+        if (kind == DV_KIND_monitor_welcome)
+            mon_peer_is(&s->peer, body); /* it was upgraded */
         if (kind != DV_KIND_container_exited)
             continue;
         const struct dv_container_exited *exit = body;
@@ -397,6 +399,12 @@ static bool is_connected(struct dv_exit_source *base)
     return ((struct source *)base)->fd >= 0;
 }
 
+static const char *program(struct dv_exit_source *base)
+{
+    const struct source *s = (const struct source *)base;
+    return s->fd >= 0 && s->peer.program[0] ? s->peer.program : NULL;
+}
+
 static void free_source(struct dv_exit_source *base)
 {
     struct source *s = (struct source *)base;
@@ -420,8 +428,8 @@ int dv_monitor_exits_new(const struct dv_monitor_exits_options *options,
     struct source *s = calloc(1, sizeof(*s));
     if (!s)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for the exit source");
-    s->base = (struct dv_exit_source){fd_of,    watch,        next_exit,  acknowledge,
-                                      deadline, is_connected, free_source};
+    s->base = (struct dv_exit_source){fd_of,    watch,        next_exit, acknowledge,
+                                      deadline, is_connected, program,   free_source};
     s->clock = options->clock;
     s->grace_ns = options->grace_ns;
     s->fd = -1;

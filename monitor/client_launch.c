@@ -19,7 +19,7 @@
 struct launcher {
     struct dv_launcher base;
     int fd; /* -1: not connected */
-    int version;
+    struct mon_peer peer;
     char socket_path[PATH_MAX];
     char mounts[PATH_MAX];
 };
@@ -65,7 +65,7 @@ static int send_request(struct launcher *l, const struct dv_launch *what, struct
         .console_path = (char *)what->stdio.console,
         .takes_input = what->stdio.takes_input,
     };
-    if (what->stdio.console && l->version < MON_STREAMS_VERSION)
+    if (what->stdio.console && l->peer.version < MON_STREAMS_VERSION)
         return dv_error_set(err, DV_ERR_UNSUPPORTED,
                             "the running davit-monitor is older than davitd and knows no "
                             "terminals; restart it, containers go on running");
@@ -83,7 +83,7 @@ static int send_connected(struct launcher *l, const struct dv_launch *what, stru
             return 0;
         dv_close(&l->fd);
     }
-    int r = mon_connect(l->socket_path, DV_MONITOR_ROLE_REQUESTS, &l->fd, &l->version, err);
+    int r = mon_connect(l->socket_path, DV_MONITOR_ROLE_REQUESTS, &l->fd, &l->peer, err);
     return r < 0 ? r : send_request(l, what, err);
 }
 

@@ -15,7 +15,14 @@
 
 #define HELLO_TIMEOUT_S 5
 
-static int say_hello(int fd, enum dv_monitor_role role, int *ret_version, struct dv_error *err)
+void mon_peer_is(struct mon_peer *peer, const struct dv_monitor_welcome *welcome)
+{
+    peer->version = (int)welcome->version;
+    snprintf(peer->program, sizeof(peer->program), "%s", welcome->program ? welcome->program : "");
+}
+
+static int
+say_hello(int fd, enum dv_monitor_role role, struct mon_peer *ret_peer, struct dv_error *err)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(64U << 10);
     struct dv_monitor_hello hello = {
@@ -40,7 +47,7 @@ static int say_hello(int fd, enum dv_monitor_role role, int *ret_version, struct
         return dv_error_set(err, DV_ERR_PROTOCOL, "davit-monitor says something else than welcome");
     if (r < 0)
         return r;
-    *ret_version = (int)((const struct dv_monitor_welcome *)body)->version;
+    mon_peer_is(ret_peer, body);
     return 0;
 }
 
@@ -67,13 +74,13 @@ static int open_socket(const char *socket_path, int flags, int *ret_fd, struct d
 int mon_connect(const char *socket_path,
                 enum dv_monitor_role role,
                 int *ret_fd,
-                int *ret_version,
+                struct mon_peer *ret_peer,
                 struct dv_error *err)
 {
     dv_autoclose int fd = -1;
     int r = open_socket(socket_path, 0, &fd, err);
     if (r == 0)
-        r = say_hello(fd, role, ret_version, err);
+        r = say_hello(fd, role, ret_peer, err);
     if (r < 0)
         return r;
     const struct timeval forever = {.tv_sec = 0};

@@ -103,14 +103,13 @@ static int write_file(const struct mon_containers *containers,
     return 0;
 }
 
-int mon_containers_add(struct mon_containers *containers,
-                       const struct dv_monitor_container *what,
-                       int pidfd,
-                       struct dv_error *err)
+struct mon_container *mon_containers_restore(struct mon_containers *containers,
+                                             const struct dv_monitor_container *what,
+                                             int pidfd)
 {
     struct mon_container *container = calloc(1, sizeof(*container));
     if (!container)
-        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for container '%s'", what->id);
+        return NULL;
     snprintf(container->id, sizeof(container->id), "%s", what->id);
     container->pid = (pid_t)what->pid;
     container->start_ticks = what->start_ticks;
@@ -123,6 +122,16 @@ int mon_containers_add(struct mon_containers *containers,
     struct mon_container **bucket = bucket_of(containers, container->pid);
     container->next = *bucket;
     *bucket = container;
+    return container;
+}
+
+int mon_containers_add(struct mon_containers *containers,
+                       const struct dv_monitor_container *what,
+                       int pidfd,
+                       struct dv_error *err)
+{
+    if (!mon_containers_restore(containers, what, pidfd))
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for container '%s'", what->id);
     return write_file(containers, what, err);
 }
 

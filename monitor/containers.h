@@ -34,6 +34,10 @@ __attribute__((warn_unused_result)) int mon_containers_add(struct mon_containers
                                                            const struct dv_monitor_container *what,
                                                            int pidfd,
                                                            struct dv_error *err);
+/* Remembers one whose file is there already; NULL when memory is short. */
+struct mon_container *mon_containers_restore(struct mon_containers *containers,
+                                             const struct dv_monitor_container *what,
+                                             int pidfd);
 struct mon_container *mon_containers_find(struct mon_containers *containers, pid_t pid);
 struct mon_container *mon_containers_find_id(struct mon_containers *containers, const char *id);
 void mon_containers_forget(struct mon_containers *containers, struct mon_container *container);

@@ -18,7 +18,13 @@
 #define EVENTS               64
 #define ARENA_MAX            (2U << 20)
 #define CONTAINERS_PER_FRAME 400
-#define CONSOLE_VERSION      2
+
+void mon_watch(struct monitor *m, int fd, void *source)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
+    if (fd >= 0 && epoll_ctl(m->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+        dv_log(DV_LOG_ERROR, "descriptor %d is not watched: %s", fd, strerror(errno));
+}
 
 /* -- clients -------------------------------------------------------------------------------- */
 
@@ -43,8 +49,7 @@ static void accept_client(struct monitor *m)
     client->next = m->clients;
     m->clients = client;
     m->client_count++;
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
-    (void)epoll_ctl(m->epoll, EPOLL_CTL_ADD, fd, &event);
+    mon_watch(m, fd, client);
 }
 
 static void drop_dead(struct monitor *m)
@@ -81,6 +86,13 @@ void mon_refuse(struct mon_client *client, const struct dv_error *error)
     answer(client, &dv_schema_failure, &failure);
 }
 
+void mon_welcome(struct mon_client *client)
+{
+    struct dv_monitor_welcome welcome = {
+        .version = client->version, .pid = getpid(), .program = (char *)MON_PROGRAM};
+    answer(client, &dv_schema_monitor_welcome, &welcome);
+}
+
 static void
 take_hello(struct monitor *m, struct mon_client *client, const struct dv_monitor_hello *hello)
 {
@@ -94,11 +106,11 @@ take_hello(struct monitor *m, struct mon_client *client, const struct dv_monitor
         client->is_dead = true;
         return;
     }
-    struct dv_monitor_welcome welcome = {.version = version, .pid = getpid()};
-    answer(client, &dv_schema_monitor_welcome, &welcome);
+    client->version = (int)version;
+    mon_welcome(client);
     client->has_said_hello = true;
     client->wants_exits = hello->role == DV_MONITOR_ROLE_EVENTS;
-    client->wants_consoles = client->wants_exits && version >= CONSOLE_VERSION;
+    client->wants_consoles = client->wants_exits && version >= MON_CONSOLE_VERSION;
     client->is_stream = hello->role == DV_MONITOR_ROLE_STREAM;
     if (client->wants_consoles)
         mon_console_tell_all(m, client);
@@ -216,8 +228,10 @@ static bool read_signals(struct monitor *m)
 {
     struct signalfd_siginfo info;
     bool must_end = false;
-    while (read(m->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
-        must_end |= info.ssi_signo != SIGCHLD;
+    while (read(m->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        must_end |= info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT;
+        m->must_upgrade |= info.ssi_signo == SIGHUP;
+    }
     mon_reap(m);
     return must_end;
 }
@@ -265,8 +279,11 @@ int mon_control_run(struct monitor *m, struct dv_error *err)
         r = epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->signals, &event);
     if (r < 0)
         return dv_error_sys(err, DV_ERR_INTERNAL, errno, "watch the socket");
-    mon_take_over(m);
-    mon_console_restore(m);
+    if (!m->has_taken_over) {
+        mon_take_over(m);
+        mon_console_restore(m);
+    }
+    mon_reap(m); /* what ended before signals were watched */
     for (bool must_end = false; !must_end;) {
         struct epoll_event events[EVENTS];
         int count = epoll_wait(m->epoll, events, EVENTS, mon_launch_check_time(m));
@@ -283,6 +300,9 @@ int mon_control_run(struct monitor *m, struct dv_error *err)
         if (signals)
             must_end |= serve(m, signals);
         drop_dead(m);
+        if (m->must_upgrade && !must_end)
+            mon_upgrade(m);
+        m->must_upgrade = false;
     }
     return 0;
 }

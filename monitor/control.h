@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define MON_PROGRAM      "0.1.0" /* version of davit-monitor */
 #define MON_CLIENTS_MAX  256
 #define MON_LAUNCHES_MAX 256
 #define MON_STRAYS_MAX   1024
@@ -36,6 +37,7 @@ struct mon_client {
     struct mon_client *next;
     int fd;
     bool has_said_hello;
+    int version; /* of the protocol, agreed with it */
     bool wants_exits;
     bool wants_consoles; /* knows what they are */
     bool must_tell_consoles;
@@ -108,6 +110,9 @@ struct mon_adopted {
 struct monitor {
     char run_dir[PATH_MAX - 256];
     char launch_program[PATH_MAX];
+    char program[PATH_MAX];  /* file of this program, which an upgrade has replaced */
+    const char *const *argv; /* of this process, without --take-state */
+    int lock;
     int epoll;
     int listener;
     int signals;
@@ -125,12 +130,33 @@ struct monitor {
     struct mon_containers *containers;
     struct mon_records *records;
     struct dv_log_thread *log;
+    bool must_upgrade;
+    bool has_taken_over; /* all below comes from the program that this process was before */
 };
 
 /* Runs until SIGTERM or SIGINT; containers are left alone. */
 int mon_control_run(struct monitor *m, struct dv_error *err);
 
+/* control.c */
+#define MON_CONSOLE_VERSION 2 /* of the protocol: the oldest with terminals */
+void mon_welcome(struct mon_client *client);
+void mon_watch(struct monitor *m, int fd, void *source); /* an object that begins with mon_source */
+
+/* control_upgrade.c: becomes the program in m->program, or returns, has said why in the log, and
+ * everything goes on. */
+void mon_upgrade(struct monitor *m);
+/* The other side of it, in the new program: whether it would take over the state in `fd`. */
+__attribute__((warn_unused_result)) int mon_check_state(int fd, struct dv_error *err);
+
+/* control_take.c: what the program before has left in `fd`. */
+__attribute__((warn_unused_result)) int
+mon_take_head(struct monitor *m, int fd, struct dv_error *err);
+__attribute__((warn_unused_result)) int
+mon_take_state(struct monitor *m, int fd, struct dv_error *err);
+
 /* control_launch.c */
+struct mon_launch *mon_launch_new(struct monitor *m, struct mon_client *client);
+void mon_launch_free(struct monitor *m, struct mon_launch *launch);
 void mon_launch_begin(struct monitor *m,
                       struct mon_client *client,
                       const struct dv_monitor_launch *what);
@@ -196,4 +222,6 @@ void mon_forget_strays(struct monitor *m);
 void mon_tell_exits(struct monitor *m);
 /* After a start of the monitor: containers that it did not launch. */
 void mon_take_over(struct monitor *m);
+/* One that is no child of this process: its pidfd tells the end. */
+void mon_watch_adopted(struct monitor *m, const struct mon_container *container);
 void mon_adopted_ended(struct monitor *m, struct mon_adopted *adopted);

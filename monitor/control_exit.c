@@ -158,16 +158,21 @@ static void take_over_one(void *ctx, const struct dv_monitor_container *what)
     int pidfd = dv_pidfd_open((pid_t)what->pid, what->start_ticks);
     if (pidfd < 0)
         return; /* ended between the two monitors: davitd has seen it */
-    struct mon_adopted *adopted = calloc(1, sizeof(*adopted));
-    if (!adopted || mon_containers_add(m->containers, what, pidfd, &err) < 0) {
-        dv_log(DV_LOG_ERROR, "container '%s': its end will be seen by davitd only", what->id);
-        free(adopted);
+    if (mon_containers_add(m->containers, what, pidfd, &err) < 0)
+        dv_log(DV_LOG_ERROR, "container '%s': %s", what->id, err.text);
+    mon_watch_adopted(m, mon_containers_find(m->containers, (pid_t)what->pid));
+}
+
+void mon_watch_adopted(struct monitor *m, const struct mon_container *container)
+{
+    struct mon_adopted *adopted = container ? calloc(1, sizeof(*adopted)) : NULL;
+    if (!adopted) {
+        dv_log(DV_LOG_ERROR, "no memory: the end of one container will be seen by davitd only");
         return;
     }
     adopted->source = MON_CONTAINER;
-    adopted->pid = (pid_t)what->pid;
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = adopted};
-    (void)epoll_ctl(m->epoll, EPOLL_CTL_ADD, pidfd, &event);
+    adopted->pid = container->pid;
+    mon_watch(m, container->pidfd, adopted);
 }
 
 void mon_take_over(struct monitor *m)

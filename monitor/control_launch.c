@@ -36,7 +36,7 @@ static void answer_failure(struct mon_client *client, const struct dv_error *err
         client->is_dead = true;
 }
 
-static void free_launch(struct monitor *m, struct mon_launch *launch)
+void mon_launch_free(struct monitor *m, struct mon_launch *launch)
 {
     struct mon_launch **at = &m->launches;
     while (*at && *at != launch)
@@ -142,7 +142,7 @@ static int start_program(struct monitor *m, struct mon_launch *launch, struct dv
     return 0;
 }
 
-static struct mon_launch *new_launch(struct monitor *m, struct mon_client *client)
+struct mon_launch *mon_launch_new(struct monitor *m, struct mon_client *client)
 {
     struct mon_launch *launch =
         m->launch_count < MON_LAUNCHES_MAX ? calloc(1, sizeof(*launch)) : NULL;
@@ -176,7 +176,7 @@ void mon_launch_begin_in(struct monitor *m,
                          const struct dv_monitor_exec *exec)
 {
     struct dv_error err = DV_ERROR_INIT;
-    struct mon_launch *launch = new_launch(m, client);
+    struct mon_launch *launch = mon_launch_new(m, client);
     if (!launch) {
         dv_error_set(&err, DV_ERR_BUSY, "%u programs are running already", m->launch_count);
         answer_failure(client, &err);
@@ -204,7 +204,7 @@ void mon_launch_begin_in(struct monitor *m,
         r = start_program(m, launch, &err);
     if (r < 0) {
         answer_failure(client, &err);
-        free_launch(m, launch);
+        mon_launch_free(m, launch);
         return;
     }
     launch->next = m->launches;
@@ -366,7 +366,7 @@ bool mon_launch_ended(struct monitor *m, pid_t pid, int status)
     } else {
         answer_launched(m, launch, dv_exit_code_of(status));
     }
-    free_launch(m, launch);
+    mon_launch_free(m, launch);
     mon_forget_strays(m);
     return true;
 }

@@ -18,6 +18,7 @@
 #define FIRST_FD       3 /* of those that are handed over */
 #define FDS_MAX        65536
 #define NAME_MAX_BYTES 256
+#define STATUS_BYTES   1024
 
 /* "tty.<pid>.<id>"; false for an id that cannot be part of such a name. */
 static bool name_of(const char *id, pid_t pid, char ret[static NAME_MAX_BYTES])
@@ -54,7 +55,7 @@ static void notify(const char *text, int passed)
     }
     dv_autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && sendmsg(fd, &message, MSG_NOSIGNAL) < 0)
-        dv_log(DV_LOG_WARN, "the service manager keeps no terminal: %s", strerror(errno));
+        dv_log(DV_LOG_WARN, "the service manager is not told '%.40s': %s", text, strerror(errno));
 }
 
 void mon_fdstore_put(const char *id, pid_t pid, int terminal)
@@ -117,4 +118,13 @@ void mon_fdstore_take(void (*fn)(void *ctx, const struct dv_monitor_console *wha
         else
             close(fd);
     }
+}
+
+void mon_fdstore_status(const char *text)
+{
+    char line[STATUS_BYTES];
+    snprintf(line, sizeof(line), "STATUS=%s", text);
+    for (char *c = line; *c; c++)
+        *c = *c == '\n' ? ' ' : *c;
+    notify(line, -1);
 }

@@ -16,3 +16,5 @@ void mon_fdstore_remove(const char *id, pid_t pid);
  * Once, before anything is started. */
 void mon_fdstore_take(void (*fn)(void *ctx, const struct dv_monitor_console *what, int terminal),
                       void *ctx);
+/* A line about this process, which `systemctl status` shows. */
+void mon_fdstore_status(const char *text);

@@ -176,6 +176,8 @@ static void carry_out(struct dv_log_thread *t, struct order *order)
             if (strcmp(source->id, order->id) == 0)
                 break;
         break;
+    case ORDER_RESTORE:
+        break;
     case ORDER_ENDED:
         attach_process_ended(t, order);
         return;
@@ -225,6 +227,19 @@ static void free_dead_sessions(struct dv_log_thread *t)
     }
 }
 
+/* All orders are carried out and the dead are freed; what was read is the disk thread's. */
+static void rest_if_asked(struct dv_log_thread *t)
+{
+    pthread_mutex_lock(&t->lock);
+    t->is_resting = t->must_rest;
+    while (t->must_rest) {
+        pthread_cond_broadcast(&t->turn);
+        pthread_cond_wait(&t->turn, &t->lock);
+    }
+    t->is_resting = false;
+    pthread_mutex_unlock(&t->lock);
+}
+
 static void *run(void *ctx)
 {
     struct dv_log_thread *t = ctx;
@@ -254,6 +269,8 @@ static void *run(void *ctx)
             timeout_ms = attach_look(t);
             free_dead_sessions(t);
         }
+        if (has_orders)
+            rest_if_asked(t);
     }
     while (t->clients) {
         struct attached *client = t->clients;
@@ -277,6 +294,8 @@ static void free_thread(struct dv_log_thread *t)
     log_disk_stop(t->disk);
     dv_close(&t->epoll);
     dv_close(&t->wake);
+    pthread_cond_destroy(&t->turn);
+    pthread_mutex_destroy(&t->lock);
     free(t->chunk);
     free(t);
 }
@@ -290,6 +309,7 @@ int dv_log_thread_start(struct dv_log_thread **ret, struct dv_error *err)
     t->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     t->chunk = malloc(LOG_READ_BYTES);
     pthread_mutex_init(&t->lock, NULL);
+    log_condition_init(&t->turn);
     struct epoll_event event = {.events = EPOLLIN};
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
@@ -325,6 +345,36 @@ void dv_log_thread_stop(struct dv_log_thread *t)
     free_thread(t);
 }
 
+int dv_log_thread_rest(struct dv_log_thread *t, int64_t until_ns, struct dv_error *err)
+{
+    pthread_mutex_lock(&t->lock);
+    t->must_rest = true;
+    wake(t);
+    bool is_resting = log_wait_until(&t->turn, &t->lock, until_ns, t->is_resting);
+    pthread_mutex_unlock(&t->lock);
+    if (is_resting && log_disk_settle(t->disk, until_ns))
+        return 0;
+    dv_log_thread_go_on(t);
+    return dv_error_set(err, DV_ERR_TIMED_OUT, "logs are not written in time, the disk is slow");
+}
+
+void dv_log_thread_go_on(struct dv_log_thread *t)
+{
+    pthread_mutex_lock(&t->lock);
+    t->must_rest = false;
+    pthread_cond_broadcast(&t->turn);
+    pthread_mutex_unlock(&t->lock);
+}
+
+void log_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
 void dv_log_thread_begin(struct dv_log_thread *t)
 {
     t->is_batch = true;
@@ -344,7 +394,7 @@ void dv_log_thread_commit(struct dv_log_thread *t)
     wake(t);
 }
 
-static void give(struct dv_log_thread *t, struct order *order)
+void log_give(struct dv_log_thread *t, struct order *order)
 {
     *(t->batch_last ? &t->batch_last->next : &t->batch) = order;
     t->batch_last = order;
@@ -361,8 +411,8 @@ static int64_t buffer_of(int64_t bytes)
     return bytes < BUFFER_BYTES_MAX ? bytes : BUFFER_BYTES_MAX;
 }
 
-static struct source *
-new_source(const char *id, int out_fd, int err_fd, const struct dv_monitor_log *log)
+struct source *
+log_source_new(const char *id, int out_fd, int err_fd, const struct dv_monitor_log *log)
 {
     static const char *const names[] = {"stdout", "stderr"};
     const int fds[] = {out_fd, err_fd};
@@ -399,7 +449,7 @@ int dv_log_thread_add(struct dv_log_thread *t,
                       const struct dv_monitor_log *log,
                       struct dv_error *err)
 {
-    struct source *source = new_source(id, out_fd, err_fd, log);
+    struct source *source = log_source_new(id, out_fd, err_fd, log);
     struct order *order = source ? calloc(1, sizeof(*order)) : NULL;
     if (!order) {
         for (size_t i = 0; source && i < 2; i++)
@@ -409,7 +459,7 @@ int dv_log_thread_add(struct dv_log_thread *t,
     }
     order->type = ORDER_ADD;
     order->source = source;
-    give(t, order);
+    log_give(t, order);
     return 0;
 }
 
@@ -457,7 +507,7 @@ int dv_log_thread_attach(struct dv_log_thread *t,
     if (!order)
         return err ? -(int)err->class : -DV_ERR_BUSY;
     order->type = ORDER_ATTACH;
-    give(t, order);
+    log_give(t, order);
     return 0;
 }
 
@@ -474,7 +524,7 @@ int dv_log_thread_add_session(struct dv_log_thread *t,
         dv_close(&err_fd);
         return err ? -(int)err->class : -DV_ERR_BUSY;
     }
-    order->source = new_source(id, out_fd, err_fd, NULL);
+    order->source = log_source_new(id, out_fd, err_fd, NULL);
     if (!order->source) {
         attach_free(order->client);
         atomic_fetch_sub(&t->client_count, 1);
@@ -484,7 +534,7 @@ int dv_log_thread_add_session(struct dv_log_thread *t,
     order->source->is_session = true;
     order->client->is_session = true;
     order->type = ORDER_ADD;
-    give(t, order);
+    log_give(t, order);
     return 0;
 }
 
@@ -501,5 +551,5 @@ void dv_log_thread_ended(struct dv_log_thread *t, const char *id, bool is_known,
     order->is_code_known = is_known;
     order->exit_code = code;
     snprintf(order->id, sizeof(order->id), "%s", id);
-    give(t, order);
+    log_give(t, order);
 }

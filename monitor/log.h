@@ -9,6 +9,8 @@
 #include "messages/messages.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define DV_LOG_CLIENTS_MAX 128 /* attached at a time, to all containers */
 
@@ -19,6 +21,33 @@ __attribute__((warn_unused_result)) int dv_log_thread_start(struct dv_log_thread
 /* Ends after what is there now has been written, within some seconds; what is not read by then
  * stays in the FIFOs. */
 void dv_log_thread_stop(struct dv_log_thread *thread);
+
+/* The thread stops to read when it has carried out its orders, and what it has read gets written;
+ * everything else stays where it is. TIMED_OUT when the disk is not ready by `until_ns`
+ * (monotonic); then the thread goes on. */
+__attribute__((warn_unused_result)) int
+dv_log_thread_rest(struct dv_log_thread *thread, int64_t until_ns, struct dv_error *err);
+void dv_log_thread_go_on(struct dv_log_thread *thread);
+
+struct mon_state_writer;
+/* Streams and clients of a thread that rests. */
+void dv_log_thread_save(const struct dv_log_thread *thread, struct mon_state_writer *writer);
+
+/* What dv_log_thread_restore() remembers from one frame of a state to the next; zeroed before. */
+struct dv_log_restore {
+    struct source **sources;
+    size_t count;
+    size_t room;
+    struct attached *client; /* the latest */
+};
+
+/* Takes over what a frame tells; other kinds are left alone. After the last one the orders are
+ * committed by dv_log_thread_commit(), then `restore` is freed. */
+__attribute__((warn_unused_result)) int dv_log_thread_restore(struct dv_log_thread *thread,
+                                                              struct dv_log_restore *restore,
+                                                              uint16_t kind,
+                                                              const void *body,
+                                                              struct dv_error *err);
 
 /* Begins to read the streams of a container; both descriptors become the thread's, also when this
  * fails. `err_fd` -1: `out_fd` is the terminal of both. `log` is copied, NULL: output is read and

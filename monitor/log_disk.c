@@ -17,12 +17,14 @@
 
 struct log_disk {
     pthread_t thread;
-    pthread_mutex_t lock; /* of what sources and streams say is under it, and of the next five */
+    pthread_mutex_t lock; /* of what sources and streams say is under it, and of the next seven */
     pthread_cond_t more;
+    pthread_cond_t idle;
     struct source *first; /* queue */
     struct source *last;
     struct source *written;
     bool must_stop;
+    bool is_busy; /* with a source that is not in the queue */
     int wake;
     struct dv_buf records; /* the thread's own, as `chunk` */
     char *chunk;
@@ -165,10 +167,14 @@ static void *run(void *ctx)
     struct log_disk *disk = ctx;
     pthread_mutex_lock(&disk->lock);
     while (disk->first || !disk->must_stop) {
-        if (disk->first)
+        if (disk->first) {
+            disk->is_busy = true;
             serve(disk, dequeue(disk));
-        else
+            disk->is_busy = false;
+        } else {
+            pthread_cond_signal(&disk->idle);
             pthread_cond_wait(&disk->more, &disk->lock);
+        }
     }
     pthread_mutex_unlock(&disk->lock);
     return NULL;
@@ -241,6 +247,15 @@ bool log_disk_has_room(struct log_disk *disk, const struct stream *stream)
     return has_room;
 }
 
+bool log_disk_settle(struct log_disk *disk, int64_t until_ns)
+{
+    pthread_mutex_lock(&disk->lock);
+    bool is_idle =
+        log_wait_until(&disk->idle, &disk->lock, until_ns, !disk->first && !disk->is_busy);
+    pthread_mutex_unlock(&disk->lock);
+    return is_idle;
+}
+
 void log_source_free(struct source *source)
 {
     if (!source)
@@ -257,6 +272,7 @@ void log_source_free(struct source *source)
 static void free_disk(struct log_disk *disk)
 {
     pthread_cond_destroy(&disk->more);
+    pthread_cond_destroy(&disk->idle);
     pthread_mutex_destroy(&disk->lock);
     dv_buf_done(&disk->records);
     free(disk->chunk);
@@ -273,6 +289,7 @@ int log_disk_start(struct log_disk **ret, int wake, struct dv_error *err)
     disk->chunk = malloc(LOG_READ_BYTES);
     pthread_mutex_init(&disk->lock, NULL);
     pthread_cond_init(&disk->more, NULL);
+    log_condition_init(&disk->idle);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);

@@ -71,6 +71,7 @@ struct attached {
 enum order_type {
     ORDER_ADD,
     ORDER_ATTACH,
+    ORDER_RESTORE, /* a client of the source that is named, or of none any more */
     ORDER_ENDED,
 };
 
@@ -91,10 +92,13 @@ struct dv_log_thread {
     struct order *batch; /* the control thread's: orders that are given together */
     struct order *batch_last;
     bool is_batch;
-    pthread_mutex_t lock; /* of the three below */
+    pthread_mutex_t lock; /* of the five below */
+    pthread_cond_t turn;  /* of a pause: it begins, it ends */
     struct order *first;
     struct order *last;
     bool must_stop;
+    bool must_rest;
+    bool is_resting;          /* all that is its own may be read by the control thread */
     atomic_uint client_count; /* also of those that are ordered */
     struct source *sources;   /* the thread's own, as all below */
     struct attached *clients;
@@ -128,11 +132,28 @@ void log_disk_close(struct log_disk *disk, struct source *source);
 struct source *log_disk_written(struct log_disk *disk);
 bool log_disk_has_room(struct log_disk *disk, const struct stream *stream);
 void log_source_free(struct source *source);
+/* Waits until all that was given is written, false: not by then. Of the control thread, while the
+ * log thread rests; until it goes on, nothing is written. */
+bool log_disk_settle(struct log_disk *disk, int64_t until_ns);
+/* A condition whose waits are timed by the monotonic clock. */
+void log_condition_init(pthread_cond_t *condition);
+/* Whether it came true by then, under the lock. */
+#define log_wait_until(condition, lock, until_ns, truth)                                           \
+    __extension__({                                                                                \
+        const struct timespec until_ = {(until_ns) / 1000000000, (until_ns) % 1000000000};         \
+        while (!(truth) && pthread_cond_timedwait((condition), (lock), &until_) == 0) {            \
+        }                                                                                          \
+        (truth);                                                                                   \
+    })
 
 /* log.c */
 void log_watch(struct dv_log_thread *t, struct source *source); /* after is_held has changed */
 void log_drain(struct dv_log_thread *t, struct source *source); /* reads the rest of a session */
 void log_close(struct dv_log_thread *t, struct source *source); /* nobody reads a session now */
+struct source *
+log_source_new(const char *id, int out_fd, int err_fd, const struct dv_monitor_log *log);
+/* Control thread: an order of the batch. */
+void log_give(struct dv_log_thread *t, struct order *order);
 
 /* attach.c */
 struct attached *attach_new(const char *id, const struct dv_log_client *what);

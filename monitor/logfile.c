@@ -74,6 +74,14 @@ void dv_logfile_free(struct dv_logfile *file)
     free(file);
 }
 
+const char *
+dv_logfile_tell(const struct dv_logfile *file, int64_t *ret_max_size_bytes, int64_t *ret_max_files)
+{
+    *ret_max_size_bytes = file->max_size;
+    *ret_max_files = file->max_files;
+    return file->path;
+}
+
 static int open_file(struct dv_logfile *file, struct dv_error *err)
 {
     if (file->fd >= 0) {

@@ -19,6 +19,9 @@ struct dv_logfile;
  * nothing. NULL when memory is short. */
 struct dv_logfile *dv_logfile_new(const char *path, int64_t max_size_bytes, int64_t max_files);
 void dv_logfile_free(struct dv_logfile *file);
+/* What it was made of; the path is borrowed. */
+const char *
+dv_logfile_tell(const struct dv_logfile *file, int64_t *ret_max_size_bytes, int64_t *ret_max_files);
 
 /* Whole records: each may end a file beyond its size, none is split. */
 __attribute__((warn_unused_result)) int

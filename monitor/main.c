@@ -5,8 +5,10 @@
  */
 #include "base/durable.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "monitor/control.h"
 #include "monitor/protocol.h"
+#include "monitor/state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,10 +36,16 @@ static const char usage[] =
     "davit-monitor: parent of the containers that davitd runs\n"
     "\n"
     "  davit-monitor [--run-dir DIR] [--launch-program FILE] [--log-level LEVEL]\n"
+    "  davit-monitor --check-state FD\n"
+    "  davit-monitor --version\n"
     "\n"
-    "DIR is davitd's davit.run_dir, by default /run/davit.\n";
+    "DIR is davitd's davit.run_dir, by default /run/davit. On SIGHUP it becomes the program that "
+    "has\n"
+    "its file's name then, and keeps all it has; --check-state is how it asks that program "
+    "before,\n"
+    "--take-state FD how it hands over.\n";
 
-static int take_lock(const struct monitor *m, struct dv_error *err)
+static int take_lock(struct monitor *m, struct dv_error *err)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof(path), "%s/monitor.lock", m->run_dir);
@@ -48,7 +56,8 @@ static int take_lock(const struct monitor *m, struct dv_error *err)
         return dv_error_set(err, DV_ERR_BUSY,
                             "another davit-monitor serves '%s'; give this one its own --run-dir",
                             m->run_dir);
-    return 0; /* held until the process ends */
+    m->lock = fd; /* held until the process ends */
+    return 0;
 }
 
 /* Root file systems of containers are mounted below it, in mount namespaces of their own. */
@@ -109,14 +118,16 @@ static int block_signals(struct monitor *m, struct dv_error *err)
     sigaddset(&set, SIGCHLD);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
+    signal(SIGHUP, SIG_DFL); /* one that is ignored would never be read */
     m->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return m->signals < 0 ? dv_error_sys(err, DV_ERR_INTERNAL, errno, "watch signals") : 0;
 }
 
-static int prepare(struct monitor *m, struct dv_error *err)
+/* `state`: what the program that this process was before has left, -1: it was none. */
+static int prepare(struct monitor *m, int state, struct dv_error *err)
 {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -126,7 +137,9 @@ static int prepare(struct monitor *m, struct dv_error *err)
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return dv_error_sys(err, DV_ERR_INTERNAL, errno, "become parent of orphans");
     int r = dv_dir_make(m->run_dir, 0711, err);
-    if (r == 0)
+    if (r == 0 && state >= 0)
+        r = mon_take_head(m, mon_state_take_fd(state), err);
+    if (r == 0 && !m->has_taken_over)
         r = take_lock(m, err);
     if (r == 0)
         r = mount_place(m, err);
@@ -141,36 +154,76 @@ static int prepare(struct monitor *m, struct dv_error *err)
     if (!m->containers || m->epoll < 0)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory to begin");
     r = dv_log_thread_start(&m->log, err);
-    return r < 0 ? r : listen_on(m, err);
+    if (r < 0)
+        return r;
+    return m->has_taken_over ? mon_take_state(m, state, err) : listen_on(m, err);
 }
 
-static int find_launch_program(struct monitor *m, struct dv_error *err)
+static int find_programs(struct monitor *m, struct dv_error *err)
 {
     static const char name[] = "/davit-launch";
-    ssize_t len = readlink("/proc/self/exe", m->launch_program, PATH_MAX - sizeof(name));
+    static const char gone[] = " (deleted)";
+    ssize_t len = readlink("/proc/self/exe", m->program, PATH_MAX - sizeof(name));
     if (len <= 0)
         return dv_error_sys(err, DV_ERR_INTERNAL, errno, "tell where davit-monitor itself is");
-    m->launch_program[len] = '\0';
-    memcpy(strrchr(m->launch_program, '/'), name, sizeof(name));
+    m->program[len] = '\0';
+    /* Replaced since this process began: the name is what counts. */
+    char *end = m->program + len - (sizeof(gone) - 1);
+    if (end > m->program && strcmp(end, gone) == 0)
+        *end = '\0';
+    snprintf(m->launch_program, sizeof(m->launch_program), "%.*s%s",
+             (int)(strrchr(m->program, '/') - m->program), m->program, name);
     return 0;
 }
 
+/* The number of a descriptor, -1 if the text is none. */
+static int number_of(const char *text)
+{
+    int64_t number;
+    return dv_str_to_i64(dv_str_of(text), STDERR_FILENO + 1, MON_FD_MAX, &number, NULL) == 0
+               ? (int)number
+               : -1;
+}
+
+/* What the next program is started with: --take-state is last, if it is there. */
+static void keep_arguments(struct monitor *m, char **argv)
+{
+    for (char **at = argv; *at; at++)
+        if (strcmp(*at, "--take-state") == 0) {
+            *at = NULL;
+            break;
+        }
+    m->argv = (const char *const *)argv;
+}
+
 /* 1: nothing more to do. */
-static int read_options(struct monitor *m, int argc, char **argv, struct dv_error *err)
+static int
+read_options(struct monitor *m, int argc, char **argv, int *ret_state, struct dv_error *err)
 {
     enum dv_log_level level = DV_LOG_INFO;
     snprintf(m->run_dir, sizeof(m->run_dir), "/run/davit");
-    int r = find_launch_program(m, err);
+    int r = find_programs(m, err);
     for (int i = 1; r == 0 && i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(argv[i], "--help") == 0) {
             fputs(usage, stdout);
             return 1;
         }
+        if (strcmp(argv[i], "--version") == 0) {
+            puts("davit-monitor " MON_PROGRAM);
+            return 1;
+        }
         if (!value)
             return dv_error_set(err, DV_ERR_INVALID, "%s is unknown or needs a value", argv[i]);
-        if (strcmp(argv[i], "--run-dir") == 0 && value[0] == '/' &&
-            strlen(value) < sizeof(m->run_dir))
+        int fd = number_of(value);
+        if (strcmp(argv[i], "--check-state") == 0 && fd >= 0) {
+            r = mon_check_state(fd, err);
+            return r < 0 ? r : 1;
+        }
+        if (strcmp(argv[i], "--take-state") == 0 && fd >= 0)
+            *ret_state = fd;
+        else if (strcmp(argv[i], "--run-dir") == 0 && value[0] == '/' &&
+                 strlen(value) < sizeof(m->run_dir))
             snprintf(m->run_dir, sizeof(m->run_dir), "%s", value);
         else if (strcmp(argv[i], "--launch-program") == 0 && value[0] == '/')
             snprintf(m->launch_program, sizeof(m->launch_program), "%s", value);
@@ -178,6 +231,7 @@ static int read_options(struct monitor *m, int argc, char **argv, struct dv_erro
             return dv_error_set(err, DV_ERR_INVALID, "%s %s is not understood", argv[i], value);
     }
     dv_log_set(NULL, NULL, level);
+    keep_arguments(m, argv);
     return r;
 }
 
@@ -185,11 +239,12 @@ int main(int argc, char **argv)
 {
     static struct monitor m;
     struct dv_error err = DV_ERROR_INIT;
-    int r = read_options(&m, argc, argv, &err);
+    int state = -1;
+    int r = read_options(&m, argc, argv, &state, &err);
     if (r > 0)
         return 0;
     if (r == 0)
-        r = prepare(&m, &err);
+        r = prepare(&m, state, &err);
     if (r == 0) {
         dv_log(DV_LOG_INFO, "davit-monitor serves %s", m.run_dir);
         r = mon_control_run(&m, &err);

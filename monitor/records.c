@@ -139,6 +139,15 @@ void mon_records_add(struct mon_records *records, struct dv_container_exited *ex
         dv_log(DV_LOG_ERROR, "container '%s': no memory for its end", exit->id);
 }
 
+void mon_records_restore(struct mon_records *records, const struct dv_container_exited *exit)
+{
+    for (const struct record *record = records->first; record; record = record->next)
+        if (record->exit.record == exit->record)
+            return;
+    if (!keep(records, exit))
+        dv_log(DV_LOG_ERROR, "container '%s': no memory for its end", exit->id);
+}
+
 void mon_records_remove(struct mon_records *records, int64_t number)
 {
     char path[PATH_MAX];

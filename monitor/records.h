@@ -20,6 +20,8 @@ void mon_records_free(struct mon_records *records);
 
 /* Gives exit->record its number and writes the file; kept in memory also when that fails. */
 void mon_records_add(struct mon_records *records, struct dv_container_exited *exit);
+/* One that a file may not have held; nothing happens if it is known. */
+void mon_records_restore(struct mon_records *records, const struct dv_container_exited *exit);
 void mon_records_remove(struct mon_records *records, int64_t number);
 /* The oldest with a number above `after`, NULL if there is none. Borrowed until the next change. */
 const struct dv_container_exited *mon_records_next(const struct mon_records *records,

@@ -32,5 +32,8 @@ struct dv_exit_source {
     int64_t (*deadline_ns)(struct dv_exit_source *source);
     /* Whether the monitor can be reached now, for davit status. */
     bool (*is_connected)(struct dv_exit_source *source);
+    /* Version of the monitor, NULL while there is none or it does not say. Borrowed until the next
+     * call. */
+    const char *(*program)(struct dv_exit_source *source);
     void (*free)(struct dv_exit_source *source);
 };

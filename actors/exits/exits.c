@@ -154,7 +154,8 @@ on_query(struct dv_cell *cell, const void *body, struct dv_request **request, st
     (void)body;
     (void)err;
     struct state *s = dv_cell_state(cell);
-    struct dv_exits_note note = {.is_connected = s->source->is_connected(s->source)};
+    struct dv_exits_note note = {.is_connected = s->source->is_connected(s->source),
+                                 .program = (char *)s->source->program(s->source)};
     for (const struct offer *offer = s->offers; offer; offer = offer->next)
         note.offered++;
     if (*request)

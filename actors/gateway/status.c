@@ -62,9 +62,10 @@ static void on_exits(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
 {
     (void)cell;
     struct gathering *g = ctx;
-    const struct dv_exits_note *note = outcome->error ? NULL : outcome->body;
+    const struct dv_exits_note *note = keep(g, outcome, &dv_schema_exits_note);
     if (note) {
         g->status.monitor = note->is_connected;
+        g->status.monitor_version = note->program;
         g->status.exits_offered = note->offered;
     }
     finish(g);

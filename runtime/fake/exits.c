@@ -218,6 +218,11 @@ static bool is_connected(struct dv_exit_source *port)
     return is_alive;
 }
 
+static const char *program(struct dv_exit_source *port)
+{
+    return is_connected(port) ? "fake" : NULL;
+}
+
 static void free_source(struct dv_exit_source *port)
 {
     if (!port)
@@ -246,6 +251,7 @@ int dv_fake_exits_new(struct dv_fake_machine *machine,
         .acknowledge = acknowledge,
         .deadline_ns = deadline_ns,
         .is_connected = is_connected,
+        .program = program,
         .free = free_source,
     };
     source->machine = machine;

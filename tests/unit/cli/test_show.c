@@ -256,13 +256,14 @@ Test(show, status_tells_what_runs_and_where)
         .home_dir = "/var/lib/davit",
         .runtime = "runc 1.1.5",
         .monitor = true,
+        .monitor_version = "0.1.0",
         .containers = 12,
         .running = 10,
         .network = "BRIDGE is a network of its own",
     };
     check_status(&status, "davitd        0.1.0, pid 42, up 5 min, home /var/lib/davit\n"
                           "runtime       runc 1.1.5\n"
-                          "monitor       connected\n"
+                          "monitor       0.1.0, connected\n"
                           "containers    12, 10 running\n"
                           "network       BRIDGE is a network of its own\n");
 }
