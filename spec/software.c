@@ -100,13 +100,12 @@ static int take_metadata(struct reader *r, const struct dv_json *object, char **
 
 /* -- what both operations have -------------------------------------------------------------- */
 
-/* The list of work comes back in *ret_list, with 1 to `max` objects. */
-static int read_frame(struct reader *r,
-                      const struct dv_json *value,
-                      const char *list_key,
-                      size_t max,
-                      struct dv_software_operation *ret,
-                      const struct dv_json **ret_list)
+/* The list of work comes back in *ret_list, with 1 to `DV_SOFTWARE_MODULES_MAX` members. */
+static int read_head(struct reader *r,
+                     const struct dv_json *value,
+                     const char *list_key,
+                     struct dv_software_operation *ret,
+                     const struct dv_json **ret_list)
 {
     if (!dv_json_is(value, DV_JSON_OBJECT))
         return spec_bad(r->err, "value", "%s is given, an object is expected",
@@ -125,9 +124,9 @@ static int read_frame(struct reader *r,
         return bad_type(r, list_key, list, "an array");
     if (dv_json_count(list) == 0)
         return spec_bad(r->err, list_key, "at least one is required");
-    if (dv_json_count(list) > max)
-        return dv_error_set(r->err, DV_ERR_LIMIT, "%s: %zu are given, at most %zu are allowed",
-                            list_key, dv_json_count(list), max);
+    if (dv_json_count(list) > DV_SOFTWARE_MODULES_MAX)
+        return dv_error_set(r->err, DV_ERR_LIMIT, "%s: %zu are given, at most %d are allowed",
+                            list_key, dv_json_count(list), DV_SOFTWARE_MODULES_MAX);
     *ret_list = list;
     return 0;
 }
@@ -140,6 +139,43 @@ static int enter(struct reader *r, const struct dv_json *node, const char *list,
         return 0;
     return spec_bad(r->err, r->path, "%s is given, an object is expected",
                     dv_json_type_name(dv_json_type_of(node)));
+}
+
+/* What is different between the operations: the list of work. */
+struct work {
+    const char *key;
+    /* Makes room for `count` members; NULL without memory. */
+    void *(*make)(struct reader *r, struct dv_software_operation *ret, size_t count);
+    int (*read)(struct reader *r,
+                const struct dv_json *object,
+                struct dv_software_operation *ret,
+                size_t index);
+};
+
+/* `*ret` says what it is; the rest of it comes from the text. */
+static int read_operation(struct dv_str args,
+                          const struct work *work,
+                          struct dv_arena *arena,
+                          struct dv_software_operation *ret,
+                          struct dv_error *err)
+{
+    struct reader r = {.arena = arena, .err = err};
+    DV_AUTO(dv_json) value = NULL;
+    const struct dv_json *list = NULL;
+    int e = dv_json_parse(args.data, args.len, &value, err);
+    if (e == 0)
+        e = read_head(&r, value, work->key, ret, &list);
+    if (e == 0 && !work->make(&r, ret, dv_json_count(list)))
+        e = no_memory(err);
+    size_t i = 0;
+    for (const struct dv_json *at = dv_json_first(list); e == 0 && at; at = dv_json_next(at)) {
+        r.path[0] = '\0';
+        e = enter(&r, at, work->key, i);
+        if (e == 0)
+            e = work->read(&r, at, ret, i);
+        i++;
+    }
+    return e;
 }
 
 /* -- artifacts ------------------------------------------------------------------------------ */
@@ -396,33 +432,28 @@ read_module(struct reader *r, const struct dv_json *object, struct dv_software_m
     return 0;
 }
 
+static void *make_modules(struct reader *r, struct dv_software_operation *ret, size_t count)
+{
+    return ret->modules.items = dv_arena_array(r->arena, count, sizeof(*ret->modules.items));
+}
+
+static int read_modules(struct reader *r,
+                        const struct dv_json *object,
+                        struct dv_software_operation *ret,
+                        size_t index)
+{
+    ret->modules.count = index + 1;
+    return read_module(r, object, &ret->modules.items[index]);
+}
+
 int dv_software_install(struct dv_str args,
                         struct dv_arena *arena,
                         struct dv_software_operation *ret,
                         struct dv_error *err)
 {
-    struct reader r = {.arena = arena, .err = err};
-    DV_AUTO(dv_json) value = NULL;
-    const struct dv_json *list = NULL;
+    static const struct work modules = {"softwareModules", make_modules, read_modules};
     *ret = (struct dv_software_operation){0};
-    int e = dv_json_parse(args.data, args.len, &value, err);
-    if (e == 0)
-        e = read_frame(&r, value, "softwareModules", DV_SOFTWARE_MODULES_MAX, ret, &list);
-    if (e < 0)
-        return e;
-    ret->modules.items = dv_arena_array(arena, dv_json_count(list), sizeof(*ret->modules.items));
-    if (!ret->modules.items)
-        return no_memory(err);
-    for (const struct dv_json *at = dv_json_first(list); at; at = dv_json_next(at)) {
-        size_t i = ret->modules.count++;
-        r.path[0] = '\0';
-        e = enter(&r, at, "softwareModules", i);
-        if (e == 0)
-            e = read_module(&r, at, &ret->modules.items[i]);
-        if (e < 0)
-            return e;
-    }
-    return 0;
+    return read_operation(args, &modules, arena, ret, err);
 }
 
 /* -- remove --------------------------------------------------------------------------------- */
@@ -441,31 +472,26 @@ static int read_software(struct reader *r, const struct dv_json *object, struct 
     return e;
 }
 
+static void *make_software(struct reader *r, struct dv_software_operation *ret, size_t count)
+{
+    return ret->software.items = dv_arena_array(r->arena, count, sizeof(*ret->software.items));
+}
+
+static int read_dependency(struct reader *r,
+                           const struct dv_json *object,
+                           struct dv_software_operation *ret,
+                           size_t index)
+{
+    ret->software.count = index + 1;
+    return read_software(r, object, &ret->software.items[index]);
+}
+
 int dv_software_remove(struct dv_str args,
                        struct dv_arena *arena,
                        struct dv_software_operation *ret,
                        struct dv_error *err)
 {
-    struct reader r = {.arena = arena, .err = err};
-    DV_AUTO(dv_json) value = NULL;
-    const struct dv_json *list = NULL;
+    static const struct work software = {"software", make_software, read_dependency};
     *ret = (struct dv_software_operation){.is_remove = true};
-    int e = dv_json_parse(args.data, args.len, &value, err);
-    if (e == 0)
-        e = read_frame(&r, value, "software", DV_SOFTWARE_MODULES_MAX, ret, &list);
-    if (e < 0)
-        return e;
-    ret->software.items = dv_arena_array(arena, dv_json_count(list), sizeof(*ret->software.items));
-    if (!ret->software.items)
-        return no_memory(err);
-    for (const struct dv_json *at = dv_json_first(list); at; at = dv_json_next(at)) {
-        size_t i = ret->software.count++;
-        r.path[0] = '\0';
-        e = enter(&r, at, "software", i);
-        if (e == 0)
-            e = read_software(&r, at, &ret->software.items[i]);
-        if (e < 0)
-            return e;
-    }
-    return 0;
+    return read_operation(args, &software, arena, ret, err);
 }
