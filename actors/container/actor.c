@@ -232,6 +232,11 @@ static int on_progress(struct dv_cell *cell,
     snprintf(c->progress, sizeof(c->progress), "%s %s, %lld of %lld bytes", progress->phase,
              progress->ref, (long long)progress->bytes, (long long)progress->total);
     dv_log(DV_LOG_DEBUG, "container '%s': %s", c->name, c->progress);
+    if (c->record->module_name) {
+        struct dv_image_progress copy = *progress;
+        copy.owner = c->record->id;
+        dv_post(cell, DV_ADDRESS_SOFTWARE, DV_KIND_image_progress, &copy);
+    }
     return 0;
 }
 

@@ -2,7 +2,8 @@
 #pragma once
 /*
  * What the files of the image actor share. image.c takes requests, pulling.c leads pulls to their
- * end, keeping.c removes what nobody needs. All on the cell's thread.
+ * end, progress.c tells how far they are, keeping.c removes what nobody needs. All on the cell's
+ * thread.
  *
  * While a collection runs on a worker no pull starts a step: what is under way is named to the
  * collection, so it removes nothing that a pull counts on.
@@ -16,6 +17,18 @@
 #define REFERENCE_MAX 1100
 #define OWNER_SIZE    129
 #define LONG_MS       (7LL * 24 * 3600 * 1000) /* for what ends by itself */
+
+struct pull;
+
+/* An ask on behalf of a pull. */
+struct step {
+    struct pull *pull;
+    unsigned number;
+    char *job;                   /* of a download, to cancel it */
+    char digest[DV_DIGEST_SIZE]; /* of a blob that comes */
+    int64_t bytes;               /* that came by now */
+    struct step *next;
+};
 
 struct waiter {
     struct waiter *next;
@@ -35,7 +48,12 @@ struct pull {
     struct dv_pull *machine; /* NULL while the store is looked up */
     unsigned asks;           /* open ones that point here */
     size_t unpacking;        /* layers that are not unpacked yet */
+    size_t layers;           /* that the image has, once that is known */
+    int64_t begin_ns;        /* monotonic */
     int64_t progress_ns;     /* when progress was last told */
+    const char *told_phase;  /* then; NULL: never */
+    int64_t told_total;      /* then: 0 until the size is known */
+    int64_t logged_ns;       /* when the log last had it */
     struct dv_error failure; /* of a layer, told when no unpack is under way any more */
     bool is_anew;            /* the registry is asked although the image may be stored */
     bool is_again;           /* for the second time, because a stored blob was damaged */
@@ -82,6 +100,16 @@ struct state {
     int64_t expiry_due_ns;
 };
 
+/* progress.c */
+/* Tells those that wait, and the log, how far it is: a new phase at once, within a phase at most
+ * once a second, and only what has changed. */
+void pull_tell(struct pull *pull);
+void pull_tell_end(struct pull *pull);
+const char *pull_phase(const struct pull *pull);
+void pull_bytes(const struct pull *pull, int64_t *ret_done, int64_t *ret_total);
+/* download_progress */
+dv_handler_fn pull_on_progress;
+
 /* pulling.c */
 void pull_free(struct pull *pull);
 /* Looks into the store, then into the registry; at once or when a collection is over. */
@@ -90,11 +118,6 @@ void pull_begin(struct pull *pull);
 void pull_cancel(struct pull *pull);
 /* After a collection. */
 void pull_resume_all(struct state *s);
-const char *pull_phase(const struct pull *pull);
-void pull_bytes(const struct pull *pull, int64_t *ret_done, int64_t *ret_total);
-
-/* download_progress */
-dv_handler_fn pull_on_progress;
 
 /* keeping.c */
 /* The chore is taken. */

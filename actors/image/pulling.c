@@ -9,18 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROGRESS_MS 1000
-#define KEYS_MAX    (300U << 10) /* of all that wait for one image */
-
-/* An ask on behalf of a pull. */
-struct step {
-    struct pull *pull;
-    unsigned number;
-    char *job;                   /* of a download, to cancel it */
-    char digest[DV_DIGEST_SIZE]; /* of a blob that comes */
-    int64_t bytes;               /* that came by now */
-    struct step *next;
-};
+#define KEYS_MAX (300U << 10) /* of all that wait for one image */
 
 static void advance(struct pull *pull);
 static void ask_login(struct pull *pull);
@@ -162,63 +151,6 @@ static void fail(struct pull *pull, const struct dv_error *error)
         finish(pull, NULL, error);
 }
 
-static void tell_progress(struct pull *pull, const char *phase);
-
-void pull_bytes(const struct pull *pull, int64_t *ret_done, int64_t *ret_total)
-{
-    if (!pull->machine)
-        return;
-    dv_pull_progress(pull->machine, ret_done, ret_total);
-    for (const struct step *step = pull->state->downloads; step; step = step->next)
-        if (step->pull == pull)
-            *ret_done += step->bytes;
-    if (*ret_done > *ret_total)
-        *ret_done = *ret_total;
-}
-
-int pull_on_progress(struct dv_cell *cell,
-                     const void *body,
-                     struct dv_request **request,
-                     struct dv_error *err)
-{
-    (void)request;
-    (void)err;
-    struct state *s = dv_cell_state(cell);
-    const struct dv_download_progress *progress = body;
-    for (struct step *step = s->downloads; step; step = step->next) {
-        if (strcmp(step->digest, progress->digest) != 0)
-            continue;
-        step->bytes = progress->bytes;
-        if (!step->pull->is_over)
-            tell_progress(step->pull, pull_phase(step->pull));
-    }
-    return 0;
-}
-
-const char *pull_phase(const struct pull *pull)
-{
-    if (!pull->machine)
-        return "looking";
-    return dv_pull_result(pull->machine) ? "unpacking" : "downloading";
-}
-
-static void tell_progress(struct pull *pull, const char *phase)
-{
-    struct dv_cell *cell = pull->state->cell;
-    int64_t now = dv_clock_monotonic_ns(dv_cell_clock(cell));
-    if (now - pull->progress_ns < PROGRESS_MS * NS_PER_MS)
-        return;
-    pull->progress_ns = now;
-    struct dv_image_progress progress = {.ref = pull->reference, .phase = (char *)phase};
-    pull_bytes(pull, &progress.bytes, &progress.total);
-    for (struct waiter *waiter = pull->waiters; waiter; waiter = waiter->next) {
-        if (!waiter->owner[0])
-            continue;
-        struct dv_address address = dv_address_of(DV_CONTAINER_PREFIX, waiter->owner);
-        dv_post(cell, address.text, DV_KIND_image_progress, &progress);
-    }
-}
-
 /* -- unpack and commit ---------------------------------------------------------------------- */
 
 static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
@@ -229,6 +161,7 @@ static void on_committed(struct dv_cell *cell, void *ctx, const struct dv_outcom
     if (outcome->error)
         fail(pull, outcome->error);
     else if (!pull->is_over) {
+        pull_tell_end(pull);
         finish(pull, outcome->body, NULL);
         keep_expect(pull->state, pull->state->env->settings->image_expiry_ms);
     }
@@ -285,6 +218,8 @@ static void on_unpacked(struct dv_cell *cell, void *ctx, const struct dv_outcome
         fail(pull, &pull->failure);
     else if (pull->unpacking == 0 && !pull->is_over)
         commit(pull);
+    else if (!pull->is_over)
+        pull_tell(pull);
     release(pull);
 }
 
@@ -292,8 +227,8 @@ static void unpack(struct pull *pull)
 {
     const struct dv_pull_result *result = dv_pull_result(pull->machine);
     const struct dv_actor_settings *settings = pull->state->env->settings;
-    tell_progress(pull, "unpacking");
-    pull->unpacking = result->layer_count;
+    pull->layers = pull->unpacking = result->layer_count;
+    pull_tell(pull);
     if (!result->layer_count) {
         commit(pull);
         return;
@@ -410,7 +345,7 @@ static void advance(struct pull *pull)
     if (dv_pull_result(pull->machine))
         unpack(pull);
     else
-        tell_progress(pull, "downloading");
+        pull_tell(pull);
 }
 
 static void begin_download(struct pull *pull, const struct dv_registry_login *login)
@@ -429,6 +364,7 @@ static void begin_download(struct pull *pull, const struct dv_registry_login *lo
         fail(pull, &err);
         return;
     }
+    pull->begin_ns = dv_clock_monotonic_ns(dv_cell_clock(pull->state->cell));
     dv_log(DV_LOG_INFO, "image %s: pulling", pull->reference);
     advance(pull);
 }

@@ -271,26 +271,3 @@ void software_download(struct software *s)
     software_report(s, DV_SOFTWARE_DOWNLOADING, NULL);
     fetch(s);
 }
-
-int software_on_progress(struct dv_cell *cell,
-                         const void *body,
-                         struct dv_request **request,
-                         struct dv_error *err)
-{
-    (void)request;
-    (void)err;
-    struct software *s = dv_cell_state(cell);
-    const struct dv_artifact_progress *progress = body;
-    if (!s->current || !s->job || strcmp(s->job, progress->job) != 0 || !progress->total ||
-        !software_module(s) || s->at >= software_module(s)->artifacts.count)
-        return 0;
-    int64_t part =
-        progress->bytes >= progress->total ? 99 : progress->bytes * 100 / progress->total;
-    int percent =
-        (int)(((int64_t)s->at * 100 + part) / (int64_t)software_module(s)->artifacts.count);
-    if (percent <= s->progress)
-        return 0;
-    s->progress = percent;
-    software_report(s, DV_SOFTWARE_DOWNLOADING, NULL);
-    return 0;
-}

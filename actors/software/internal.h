@@ -79,7 +79,8 @@ struct software {
     size_t link; /* of the artifact being fetched */
     char md5[33];
     char *job;
-    int progress;
+    enum dv_software_status told;    /* of the module, last */
+    int progress;                    /* percent of the whole module; never goes back */
     enum dv_software_status verdict; /* why it is undone */
     char reason[1024];
     bool is_again; /* it is undone to be done again */
@@ -141,9 +142,12 @@ void software_clear_module(struct software *s);
 
 /* download.c: fetches all artifacts of the module; ends in software_make() or a failure. */
 void software_download(struct software *s);
-dv_handler_fn software_on_progress;
 /* install.c */
 void software_make(struct software *s);
+
+/* progress.c: how far the module is. */
+dv_handler_fn software_on_artifact_progress;
+dv_handler_fn software_on_image_progress;
 
 /* settle.c */
 /* Undoes what was made of the module, then ends it with that status, or begins it again. */

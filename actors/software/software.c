@@ -254,7 +254,8 @@ static const struct dv_handler handlers[] = {
     {DV_KIND_feature_query, on_query},
     {DV_KIND_container_event, on_event},
     {DV_KIND_missed, on_missed},
-    {DV_KIND_artifact_progress, software_on_progress},
+    {DV_KIND_artifact_progress, software_on_artifact_progress},
+    {DV_KIND_image_progress, software_on_image_progress},
 };
 
 static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *err)

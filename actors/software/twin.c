@@ -103,9 +103,11 @@ void software_report(struct software *s, enum dv_software_status status, const c
         .correlation_id = s->current->body->correlation_id,
         .status = status,
         .module = software_module(s),
-        .progress = status == DV_SOFTWARE_DOWNLOADING ? s->progress : 0,
         .message = message,
     };
+    if (status == DV_SOFTWARE_DOWNLOADING || status == DV_SOFTWARE_INSTALLING)
+        report.progress = s->progress;
+    s->told = status;
     tell(s, &report);
 }
 

@@ -290,6 +290,18 @@ def test_lists_show_what_is_being_pulled(world, broker, peer):
     assert "pulling" not in gateway.command("ps", "-q")[1]
 
 
+def test_the_log_tells_each_phase_of_a_pull_once(world, broker, peer, registry):
+    proxy = SlowProxy(world, registry.port, rate=1_500_000)
+    gateway = start(world, broker, peer, [proxy.host])
+    registry.push(big_image(size=4_000_000), "test/told")
+    works(gateway, peer, f"{proxy.host}/test/told:1")
+    lines = [line for line in gateway.daemon.text().splitlines()
+             if f"image {proxy.host}/test/told:1: " in line]
+    told = [re.search(r":1: (\w+)", line)[1] for line in lines]
+    assert told == ["pulling", "downloading", "unpacking", "pulled"], lines
+    assert re.search(r"pulled in \d{4,} ms, \d{7} bytes in 2 layers", lines[-1]), lines
+
+
 def test_a_pull_that_nobody_wants_any_more_ends(world, broker, peer):
     image = big_image()
     cutter = Cutter(image, waits=True)

@@ -2,6 +2,7 @@
 """Software updates as a hawkBit connector drives them: SoftwareUpdatable over the broker, artifacts
 from a real HTTPS server."""
 import json
+import random
 import threading
 import time
 import urllib.request
@@ -12,6 +13,7 @@ from harness import images
 from harness.artifacts import Artifacts, FtpServer, SftpServer, checksums
 from harness.certificates import Authority
 from harness.gateway import Gateway
+from harness.registry import SlowProxy
 
 FEATURE = "SoftwareUpdatable"
 STEPS = ["STARTED", "DOWNLOADING", "DOWNLOADED", "INSTALLING", "INSTALLED", "FINISHED_SUCCESS"]
@@ -28,17 +30,21 @@ def server(world, authority):
     return Artifacts(world, authority.sign("server"))
 
 
-@pytest.fixture
-def gateway(world, broker, peer, registry, authority):
+def make_gateway(world, broker, peer, hosts, authority):
     settings = {"manager": {"default_ctrs_stop_timeout": "2s"},
                 "davit": {"run_dir": str(world.directory / "run"),
                           "cgroup_parent": world.cgroup_parent,
                           "bridge": {"retry_max": "2s"},
                           "software": {"root_ca": str(authority.certificate),
                                        "replace_wait": f"{REPLACE_WAIT_S}s"}}}
-    made = Gateway(world, broker, peer, [registry.host], settings)
+    made = Gateway(world, broker, peer, hosts, settings)
     made.wait_ready(broker)
     return made
+
+
+@pytest.fixture
+def gateway(world, broker, peer, registry, authority):
+    return make_gateway(world, broker, peer, [registry.host], authority)
 
 
 def description(image, name=None, **more):
@@ -85,7 +91,7 @@ def install(peer, *modules, timeout_s=30, **more):
 
 
 def statuses(found):
-    """Each step once: progress repeats DOWNLOADING."""
+    """Each step once: progress repeats DOWNLOADING and INSTALLING."""
     names = [value["status"] for value in found]
     return [name for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
 
@@ -345,6 +351,28 @@ def test_progress_of_a_slow_download_is_told(gateway, peer, server, sleeper):
     told = [value["progress"] for value in found if "progress" in value]
     assert len(told) >= 2 and told == sorted(told) and 0 < told[0] < 100, found
     assert statuses(found) == STEPS
+
+
+def test_progress_of_slow_pulls_is_told(world, broker, peer, registry, authority, server):
+    """Two images, one after the other: progress grows through both and never says 100."""
+    slow = SlowProxy(world, registry.port, rate=800_000)
+    make_gateway(world, broker, peer, [slow.host], authority)
+    parts = []
+    for name in ("one", "two"):
+        bulk = images.layer({name: (random.Random(name).randbytes(3_000_000), 0o644)})
+        registry.push(images.busybox(["true"], extra_layers=[bulk]), f"test/{name}")
+        body = json.dumps(description(f"{slow.host}/test/{name}:1", name)).encode()
+        parts.append(artifact(server, f"/{name}", body))
+    found = install(peer, module("m", *parts), timeout_s=60)
+    assert statuses(found) == STEPS
+    told = [value["progress"] for value in found
+            if value["status"] == "INSTALLING" and "progress" in value]
+    assert told == sorted(set(told)), f"it stands still or goes back: {told}"
+    assert told[0] >= 10 and told[-1] < 100, told
+    assert sum(10 < percent < 55 for percent in told) >= 2, f"within the first image: {told}"
+    assert sum(55 < percent < 100 for percent in told) >= 2, f"within the second image: {told}"
+    assert not any("progress" in value for value in found
+                   if value["status"] not in ("DOWNLOADING", "INSTALLING"))
 
 
 def test_redirects(world, gateway, peer, authority, server, sleeper):
