@@ -50,8 +50,12 @@ static const char *network_of(const struct dv_container_summary *c, char text[NE
     for (size_t i = 0; i < c->network->ports.count && len < NET_TEXT_MAX; i++) {
         const struct dv_port_mapping *port = &c->network->ports.items[i];
         bool is_any = strcmp(port->host_ip, "0.0.0.0") == 0;
-        len += (size_t)snprintf(text + len, NET_TEXT_MAX - len, "%s%.45s%s%lld->%lld/%.8s",
-                                i ? "," : " ", is_any ? "" : port->host_ip, is_any ? "" : ":",
+        bool is_ip6 = strchr(port->host_ip, ':');
+        len += (size_t)snprintf(text + len, NET_TEXT_MAX - len, "%s%s%.45s%s%lld->%lld/%.8s",
+                                i ? "," : " ", is_ip6 ? "[" : "", is_any ? "" : port->host_ip,
+                                is_any   ? ""
+                                : is_ip6 ? "]:"
+                                         : ":",
                                 (long long)port->chosen_port, (long long)port->container_port,
                                 port->proto);
     }

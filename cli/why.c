@@ -247,7 +247,9 @@ static void network(const struct dv_container_why *why, struct dv_buf *out)
 {
     if (!why->network)
         return;
-    cli_line(out, "  network   %s on %s", why->network->address, why->network->bridge);
+    const char *address6 = why->network->address6;
+    cli_line(out, "  network   %s%s%s on %s", why->network->address, address6 ? " and " : "",
+             address6 ? address6 : "", why->network->bridge);
     for (size_t i = 0; i < why->network->ports.count; i++) {
         const struct dv_port_mapping *port = &why->network->ports.items[i];
         cli_line(out, "            port %lld/%s of %s leads to its port %lld",

@@ -139,6 +139,7 @@ int daemon_runtime_open(void *ctx, unsigned worker, struct dv_runtime **ret, str
         .description = ports->runtime.description,
         .cgroup_parent = ports->config->cgroup_parent,
         .pids_limit = ports->config->pids_max,
+        .has_ip6 = ports->config->bridge_enable_ip6,
         .clock = dv_clock_real(),
     };
     r = dv_oci_new(&options, &launcher, ret, err);

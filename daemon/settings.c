@@ -59,12 +59,14 @@ void daemon_network_options(const struct dv_config *c, struct dv_network_options
         .address = c->bridge_ip4,
         .range = c->bridge_fcidr4,
         .gateway = c->bridge_gwip4,
+        .network6 = c->network_ip6,
         .mtu = (unsigned)c->bridge_mtu,
         .is_disabled = c->bridge_disable,
         .is_isolated = !c->bridge_icc,
         .has_rules = c->bridge_ip_tables,
         .is_forwarding = c->bridge_ip_forward,
         .is_masquerading = c->bridge_ip_masq,
+        .has_ip6 = c->bridge_enable_ip6,
     };
 }
 

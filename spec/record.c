@@ -115,6 +115,10 @@ static void write_network(struct dv_json_writer *w, const struct dv_network_sett
     dv_jw_member_text(w, "ip_address", network->address);
     dv_jw_member_text(w, "mac_address", network->mac);
     dv_jw_member_text(w, "network_id", network->bridge);
+    if (network->address6) {
+        dv_jw_member_text(w, "davit_ip6_address", network->address6);
+        dv_jw_member_text(w, "davit_ip6_gateway", network->gateway6 ? network->gateway6 : "");
+    }
     dv_jw_object_end(w);
     dv_jw_object_end(w);
     dv_jw_member_text(w, "network_controller_id", "bridge");

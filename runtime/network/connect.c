@@ -76,6 +76,19 @@ make_cable(struct network *n, const struct endpoint *endpoint, int ns, struct dv
     return sysctl_write_if_there(path, "1", err);
 }
 
+static int set_up_inside6(const struct network *n,
+                          struct dv_links *links,
+                          unsigned index,
+                          const struct endpoint *endpoint,
+                          struct dv_error *err)
+{
+    const struct dv_plan_slot *slot = &endpoint->slot;
+    struct dv_cidr6 address = dv_plan6_container(&n->plan6, slot->segment, slot->address);
+    struct dv_cidr6 bridge = dv_plan6_bridge(&n->plan6, slot->segment);
+    int r = dv_links_add_address6(links, index, &address, err);
+    return r < 0 ? r : dv_links_add_default_route6(links, index, &bridge.address, err);
+}
+
 /* Runs in the namespace of the container. */
 static int
 set_up_inside(const struct network *n, const struct endpoint *endpoint, struct dv_error *err)
@@ -96,7 +109,9 @@ set_up_inside(const struct network *n, const struct endpoint *endpoint, struct d
     if (r == 0)
         r = dv_links_add_default_route(links, index,
                                        dv_plan_gateway(&n->plan, endpoint->slot.segment), err);
-    return r;
+    return r < 0 || !endpoint->data->settings->address6
+               ? r
+               : set_up_inside6(n, links, index, endpoint, err);
 }
 
 /* Calls `fn` in the namespace and comes back; a thread that cannot come back is of no use. */
@@ -118,13 +133,12 @@ inside(const struct network *n,
     return r;
 }
 
-/* Interfaces made later have none: no address, no messages of neighbours and routers. */
+/* Interfaces that are made later begin so. */
 static int
-switch_ipv6_off(const struct network *n, const struct endpoint *endpoint, struct dv_error *err)
+prepare_inside(const struct network *n, const struct endpoint *endpoint, struct dv_error *err)
 {
     (void)n;
-    (void)endpoint;
-    return sysctl_write_if_there("ipv6/conf/default/disable_ipv6", "1", err);
+    return ip6_prepare_inside(endpoint->data->settings->address6 != NULL, err);
 }
 
 int endpoint_connect(struct network *n, const struct endpoint *endpoint, struct dv_error *err)
@@ -132,7 +146,7 @@ int endpoint_connect(struct network *n, const struct endpoint *endpoint, struct 
     dv_autoclose int ns = -1;
     int r = open_namespace(n, endpoint->data->wish, &ns, err);
     if (r == 0)
-        r = inside(n, ns, switch_ipv6_off, endpoint, err);
+        r = inside(n, ns, prepare_inside, endpoint, err);
     if (r == 0)
         r = make_cable(n, endpoint, ns, err);
     if (r == 0)

@@ -24,21 +24,33 @@ struct flow {
 };
 
 struct search {
-    uint32_t address; /* 0: any */
+    const struct host_address *address;
     uint16_t port;
     struct flow *flows;
     size_t count;
 };
 
-static struct nl_msg *message(int type, int flags)
+static struct nl_msg *message(bool is_ip6, int type, int flags)
 {
-    struct nfgenmsg header = {.nfgen_family = AF_INET, .version = NFNETLINK_V0};
+    struct nfgenmsg header = {.nfgen_family = is_ip6 ? AF_INET6 : AF_INET, .version = NFNETLINK_V0};
     struct nl_msg *msg = nlmsg_alloc_simple(NFNL_SUBSYS_CTNETLINK << 8 | type, flags);
     if (msg && nlmsg_append(msg, &header, sizeof(header), NLMSG_ALIGNTO) < 0) {
         nlmsg_free(msg);
         return NULL;
     }
     return msg;
+}
+
+static bool is_to_address(const struct host_address *wanted, struct nlattr *const *ip)
+{
+    static const struct dv_ip6 any;
+    struct nlattr *to = ip[wanted->is_ip6 ? CTA_IP_V6_DST : CTA_IP_V4_DST];
+    if (!to || nla_len(to) < (wanted->is_ip6 ? 16 : 4))
+        return false;
+    if (!wanted->is_ip6)
+        return !wanted->ip4 || ntohl(nla_get_u32(to)) == wanted->ip4;
+    return memcmp(&wanted->ip6, &any, sizeof(any)) == 0 ||
+           memcmp(nla_data(to), wanted->ip6.bytes, sizeof(wanted->ip6.bytes)) == 0;
 }
 
 static bool is_wanted(const struct search *search, struct nlattr *tuple)
@@ -51,13 +63,12 @@ static bool is_wanted(const struct search *search, struct nlattr *tuple)
         nla_parse_nested(ip, CTA_IP_MAX, parts[CTA_TUPLE_IP], NULL) < 0 ||
         nla_parse_nested(proto, CTA_PROTO_MAX, parts[CTA_TUPLE_PROTO], NULL) < 0)
         return false;
-    if (!ip[CTA_IP_V4_DST] || nla_len(ip[CTA_IP_V4_DST]) < 4 || !proto[CTA_PROTO_NUM] ||
+    if (!is_to_address(search->address, ip) || !proto[CTA_PROTO_NUM] ||
         nla_len(proto[CTA_PROTO_NUM]) < 1 || !proto[CTA_PROTO_DST_PORT] ||
         nla_len(proto[CTA_PROTO_DST_PORT]) < 2)
         return false;
     return nla_get_u8(proto[CTA_PROTO_NUM]) == IPPROTO_UDP &&
-           ntohs(nla_get_u16(proto[CTA_PROTO_DST_PORT])) == search->port &&
-           (!search->address || ntohl(nla_get_u32(ip[CTA_IP_V4_DST])) == search->address);
+           ntohs(nla_get_u16(proto[CTA_PROTO_DST_PORT])) == search->port;
 }
 
 static int on_flow(struct nl_msg *msg, void *ctx)
@@ -81,9 +92,9 @@ static int on_flow(struct nl_msg *msg, void *ctx)
     return NL_OK;
 }
 
-static int forget(struct nl_sock *socket, const struct flow *flow)
+static int forget(struct nl_sock *socket, bool is_ip6, const struct flow *flow)
 {
-    struct nl_msg *msg = message(IPCTNL_MSG_CT_DELETE, NLM_F_REQUEST | NLM_F_ACK);
+    struct nl_msg *msg = message(is_ip6, IPCTNL_MSG_CT_DELETE, NLM_F_REQUEST | NLM_F_ACK);
     if (!msg)
         return -NLE_NOMEM;
     int r = nla_put(msg, CTA_TUPLE_ORIG | NLA_F_NESTED, (int)flow->len, flow->tuple);
@@ -97,7 +108,8 @@ static int forget(struct nl_sock *socket, const struct flow *flow)
 
 static int find(struct nl_sock *socket, struct search *search)
 {
-    struct nl_msg *msg = message(IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP);
+    struct nl_msg *msg =
+        message(search->address->is_ip6, IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP);
     if (!msg)
         return -NLE_NOMEM;
     int r = nl_socket_modify_cb(socket, NL_CB_VALID, NL_CB_CUSTOM, on_flow, search);
@@ -110,15 +122,15 @@ static int find(struct nl_sock *socket, struct search *search)
     return r;
 }
 
-int conntrack_forget(uint32_t host_address, unsigned port, struct dv_error *err)
+int conntrack_forget(const struct host_address *address, unsigned port, struct dv_error *err)
 {
-    struct search search = {.address = host_address, .port = (uint16_t)port};
+    struct search search = {.address = address, .port = (uint16_t)port};
     struct nl_sock *socket = nl_socket_alloc();
     int r = socket ? nl_connect(socket, NETLINK_NETFILTER) : -NLE_NOMEM;
     if (r >= 0)
         r = find(socket, &search);
     for (size_t i = 0; r >= 0 && i < search.count; i++)
-        r = forget(socket, &search.flows[i]);
+        r = forget(socket, address->is_ip6, &search.flows[i]);
     free(search.flows);
     nl_socket_free(socket);
     return r < 0 ? dv_error_set(err, DV_ERR_FAILED, "%s", nl_geterror(r)) : 0;

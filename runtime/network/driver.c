@@ -223,6 +223,8 @@ static int do_describe(void *network, void *args, struct dv_error *err)
     struct dv_error why = DV_ERROR_INIT;
     char name[IF_NAMESIZE];
     char address[DV_IP4_TEXT_MAX];
+    char text6[DV_IP6_TEXT_MAX];
+    char address6[DV_IP6_TEXT_MAX + 8] = "";
     if (network_set_up(n, &why) < 0 || network_check_rules(n, &why) < 0) {
         snprintf(n->description, sizeof(n->description),
                  "no networkMode BRIDGE on this machine: %s", why.text);
@@ -232,9 +234,13 @@ static int do_describe(void *network, void *args, struct dv_error *err)
     for (unsigned i = 0; i < n->plan.segment_count; i++)
         bridges += n->has_bridge[i];
     struct dv_cidr bridge = dv_plan_bridge(&n->plan, 0);
-    snprintf(n->description, sizeof(n->description), "bridge %s %s/%u%s, %zu connected%s",
+    struct dv_cidr6 bridge6 = dv_plan6_bridge(&n->plan6, 0);
+    if (n->has_ip6)
+        snprintf(address6, sizeof(address6), " %s/%u", dv_ip6_text(&bridge6.address, text6),
+                 bridge6.prefix_len);
+    snprintf(n->description, sizeof(n->description), "bridge %s %s/%u%s%s, %zu connected%s",
              network_bridge_name(n, 0, name), dv_ip4_text(bridge.address, address),
-             bridge.prefix_len, bridges > 1 ? " and more" : "", n->endpoint_count,
+             bridge.prefix_len, address6, bridges > 1 ? " and more" : "", n->endpoint_count,
              n->options->has_rules ? "" : "; no packet filter (network.default_bridge.ip_tables)");
     return 0;
 }

@@ -27,12 +27,14 @@ struct dv_network_options {
     const char *address;  /* "172.18.0.1/16"; empty: one is chosen */
     const char *range;    /* containers get addresses of it; empty: of the whole network */
     const char *gateway;  /* of containers, instead of the bridge; empty: none */
+    const char *network6; /* "fd12:3456:789a::/48"; empty: unique local addresses */
     unsigned mtu;         /* 0: the kernel's default */
     bool is_disabled;
     bool is_isolated; /* containers do not reach each other */
     bool has_rules;   /* false: nothing is done in nftables */
     bool is_forwarding;
     bool is_masquerading;
+    bool has_ip6; /* containers have IPv6 too */
 };
 
 /* A machine where the network cannot be set up is no error: attach() and describe() say why. The

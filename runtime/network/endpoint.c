@@ -150,6 +150,21 @@ static int copy_ports(const struct dv_network_attach_cmd *wish,
     return 0;
 }
 
+/* False without memory. */
+static bool fill_ip6(const struct network *n,
+                     const struct dv_plan_slot *slot,
+                     struct dv_arena *arena,
+                     struct dv_network_settings *settings)
+{
+    char text[DV_IP6_TEXT_MAX];
+    struct dv_cidr6 own = dv_plan6_container(&n->plan6, slot->segment, slot->address);
+    struct dv_cidr6 bridge = dv_plan6_bridge(&n->plan6, slot->segment);
+    settings->address6 = dv_arena_strdup(arena, dv_ip6_text(&own.address, text));
+    settings->prefix6_len = own.prefix_len;
+    settings->gateway6 = dv_arena_strdup(arena, dv_ip6_text(&bridge.address, text));
+    return settings->address6 && settings->gateway6;
+}
+
 static int fill(struct network *n,
                 const struct dv_network_attach_cmd *cmd,
                 struct endpoint *endpoint,
@@ -182,8 +197,9 @@ static int fill(struct network *n,
     };
     *data = (struct dv_network_endpoint){.wish = wish, .settings = settings};
     endpoint->data = data;
-    if (!settings->bridge || !settings->interface || !settings->address || !settings->gateway ||
-        !settings->mac)
+    bool has_all = settings->bridge && settings->interface && settings->address &&
+                   settings->gateway && settings->mac;
+    if (!has_all || (n->options->has_ip6 && !fill_ip6(n, slot, arena, settings)))
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a network connection");
     return copy_ports(wish, arena, &settings->ports, err);
 }

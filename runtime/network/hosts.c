@@ -50,6 +50,17 @@ static int append_extra(const struct dv_hosts *hosts,
     return dv_buf_printf(out, err, "%s\t%.*s\n", value, (int)(colon - item), item);
 }
 
+static int append_own(const struct dv_hosts *hosts,
+                      const char *address,
+                      struct dv_buf *out,
+                      struct dv_error *err)
+{
+    if (hosts->domain_name && hosts->domain_name[0])
+        return dv_buf_printf(out, err, "%s\t%s.%s %s\n", address, hosts->host_name,
+                             hosts->domain_name, hosts->host_name);
+    return dv_buf_printf(out, err, "%s\t%s\n", address, hosts->host_name);
+}
+
 int dv_hosts_text(const struct dv_hosts *hosts, struct dv_buf *out, struct dv_error *err)
 {
     int r = dv_buf_append_str(out, localhost_block, err);
@@ -57,10 +68,8 @@ int dv_hosts_text(const struct dv_hosts *hosts, struct dv_buf *out, struct dv_er
         r = append_extra(hosts, hosts->extra_hosts->items[i], out, err);
     if (r < 0 || !hosts->host_name || !hosts->host_name[0])
         return r;
-    if (hosts->domain_name && hosts->domain_name[0])
-        return dv_buf_printf(out, err, "%s\t%s.%s %s\n", hosts->address, hosts->host_name,
-                             hosts->domain_name, hosts->host_name);
-    return dv_buf_printf(out, err, "%s\t%s\n", hosts->address, hosts->host_name);
+    r = append_own(hosts, hosts->address, out, err);
+    return r < 0 || !hosts->address6 ? r : append_own(hosts, hosts->address6, out, err);
 }
 
 /* -- reserved values ------------------------------------------------------------------------ */
@@ -157,6 +166,7 @@ int hosts_write(const struct network *n, const struct endpoint *endpoint, struct
         .host_name = wish->host_name,
         .domain_name = wish->domain_name,
         .address = endpoint->data->settings->address,
+        .address6 = endpoint->data->settings->address6,
         .extra_hosts = &wish->extra_hosts,
         .resolve = resolve,
         .ctx = &resolver,

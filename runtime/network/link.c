@@ -89,6 +89,11 @@ static void put_ip4(struct request *request, int type, uint32_t address)
     put_u32(request, type, htonl(address));
 }
 
+static void put_ip6(struct request *request, int type, const struct dv_ip6 *address)
+{
+    put(request, type, address->bytes, sizeof(address->bytes));
+}
+
 static struct nlattr *nest(struct request *request, int type)
 {
     struct nlattr *attribute = request->result == 0 ? nla_nest_start(request->msg, type) : NULL;
@@ -290,4 +295,72 @@ int dv_links_add_default_route(struct dv_links *links,
     put_u32(&request, RTA_OIF, index);
     return check(perform(links, &request), err, "make the default route over",
                  dv_ip4_text(gateway, text));
+}
+
+int dv_links_add_address6(struct dv_links *links,
+                          unsigned index,
+                          const struct dv_cidr6 *address,
+                          struct dv_error *err)
+{
+    char text[DV_IP6_TEXT_MAX];
+    struct ifaddrmsg header = {
+        .ifa_family = AF_INET6,
+        .ifa_prefixlen = (uint8_t)address->prefix_len,
+        .ifa_flags = IFA_F_NODAD,
+        .ifa_scope = RT_SCOPE_UNIVERSE,
+        .ifa_index = index,
+    };
+    struct request request =
+        request_new(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &header, sizeof(header));
+    put_ip6(&request, IFA_LOCAL, &address->address);
+    put_ip6(&request, IFA_ADDRESS, &address->address);
+    int sys = perform(links, &request);
+    return check(sys == EEXIST ? 0 : sys, err, "give an interface the address",
+                 dv_ip6_text(&address->address, text));
+}
+
+int dv_links_add_default_route6(struct dv_links *links,
+                                unsigned index,
+                                const struct dv_ip6 *gateway,
+                                struct dv_error *err)
+{
+    char text[DV_IP6_TEXT_MAX];
+    struct rtmsg header = {
+        .rtm_family = AF_INET6,
+        .rtm_table = RT_TABLE_MAIN,
+        .rtm_protocol = RTPROT_BOOT,
+        .rtm_scope = RT_SCOPE_UNIVERSE,
+        .rtm_type = RTN_UNICAST,
+    };
+    struct request request =
+        request_new(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &header, sizeof(header));
+    put_ip6(&request, RTA_GATEWAY, gateway);
+    put_u32(&request, RTA_OIF, index);
+    return check(perform(links, &request), err, "make the default route over",
+                 dv_ip6_text(gateway, text));
+}
+
+int dv_links_add_loopback6(struct dv_links *links,
+                           unsigned index,
+                           uint32_t metric,
+                           struct dv_error *err)
+{
+    static const struct dv_ip6 loopback = {{[15] = 1}};
+    char name[IF_NAMESIZE];
+    struct rtmsg header = {
+        .rtm_family = AF_INET6,
+        .rtm_dst_len = 128,
+        .rtm_table = RT_TABLE_LOCAL,
+        .rtm_protocol = RTPROT_BOOT,
+        .rtm_scope = RT_SCOPE_UNIVERSE,
+        .rtm_type = RTN_LOCAL,
+    };
+    struct request request =
+        request_new(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &header, sizeof(header));
+    put_ip6(&request, RTA_DST, &loopback);
+    put_u32(&request, RTA_OIF, index);
+    put_u32(&request, RTA_PRIORITY, metric);
+    int sys = perform(links, &request);
+    return check(sys == EEXIST ? 0 : sys, err, "lead ::1 back from interface",
+                 name_of(index, name));
 }

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "runtime/network/plan.h"
+#include "runtime/network/plan6.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,3 +56,20 @@ __attribute__((warn_unused_result)) int dv_links_add_default_route(struct dv_lin
                                                                    unsigned index,
                                                                    uint32_t gateway,
                                                                    struct dv_error *err);
+
+/* 0 also if it has the address. It is used at once, without a search for others that have it. */
+__attribute__((warn_unused_result)) int dv_links_add_address6(struct dv_links *links,
+                                                              unsigned index,
+                                                              const struct dv_cidr6 *address,
+                                                              struct dv_error *err);
+__attribute__((warn_unused_result)) int dv_links_add_default_route6(struct dv_links *links,
+                                                                    unsigned index,
+                                                                    const struct dv_ip6 *gateway,
+                                                                    struct dv_error *err);
+/* Packets to ::1 that come in by this interface are for this machine, as answers to what loopback
+ * sent to a mapped port. Such that were sent to ::1 the kernel drops before. `metric` must differ
+ * between interfaces; 0 also if there is such a route. */
+__attribute__((warn_unused_result)) int dv_links_add_loopback6(struct dv_links *links,
+                                                               unsigned index,
+                                                               uint32_t metric,
+                                                               struct dv_error *err);

@@ -11,7 +11,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,18 +26,39 @@ struct place {
     const char *proto;
     int type;
     int number;
-    uint32_t address;
+    struct host_address at;
 };
+
+static bool is_any(const struct host_address *at)
+{
+    static const struct dv_ip6 any;
+    return at->is_ip6 ? memcmp(&at->ip6, &any, sizeof(any)) == 0 : at->ip4 == 0;
+}
+
+static bool overlaps(const struct host_address *a, const struct host_address *b)
+{
+    if (a->is_ip6 != b->is_ip6)
+        return false;
+    return is_any(a) || is_any(b) ||
+           (a->is_ip6 ? memcmp(&a->ip6, &b->ip6, sizeof(a->ip6)) == 0 : a->ip4 == b->ip4);
+}
+
+static const char *text_of(const struct host_address *at, char text[DV_IP6_TEXT_MAX])
+{
+    return at->is_ip6 ? dv_ip6_text(&at->ip6, text) : dv_ip4_text(at->ip4, text);
+}
 
 static struct place place_of(const struct dv_port_mapping *port)
 {
-    struct place place = {"tcp", SOCK_STREAM, IPPROTO_TCP, 0};
+    struct place place = {"tcp", SOCK_STREAM, IPPROTO_TCP, {0}};
     if (strcasecmp(port->proto, "udp") == 0)
-        place = (struct place){"udp", SOCK_DGRAM, IPPROTO_UDP, 0};
+        place = (struct place){"udp", SOCK_DGRAM, IPPROTO_UDP, {0}};
     else if (strcasecmp(port->proto, "sctp") == 0)
-        place = (struct place){"sctp", SOCK_STREAM, IPPROTO_SCTP, 0};
-    if (dv_ip4_parse(dv_str_of(port->host_ip), &place.address, NULL) < 0)
-        place.address = 0; /* checked at create */
+        place = (struct place){"sctp", SOCK_STREAM, IPPROTO_SCTP, {0}};
+    /* Checked at create. */
+    place.at.is_ip6 = dv_ip6_parse(dv_str_of(port->host_ip), &place.at.ip6, NULL) == 0;
+    if (!place.at.is_ip6 && dv_ip4_parse(dv_str_of(port->host_ip), &place.at.ip4, NULL) < 0)
+        place.at.ip4 = 0;
     return place;
 }
 
@@ -43,16 +66,19 @@ static struct dv_rules_port rule_of(const struct endpoint *endpoint,
                                     const struct dv_port_mapping *port)
 {
     struct place place = place_of(port);
-    uint32_t address = 0;
-    if (dv_ip4_parse(dv_str_of(endpoint->data->settings->address), &address, NULL) < 0)
-        address = endpoint->slot.address; /* it is what that was written from */
-    return (struct dv_rules_port){
+    const struct dv_network_settings *settings = endpoint->data->settings;
+    struct dv_rules_port rule = {
         .proto = place.proto,
-        .host_address = place.address,
+        .is_ip6 = place.at.is_ip6,
         .host_port = (unsigned)port->chosen_port,
-        .address = address,
         .port = (unsigned)port->container_port,
     };
+    if (!is_any(&place.at))
+        text_of(&place.at, rule.host_address);
+    /* One without IPv6 has no port of it: choose(). */
+    snprintf(rule.address, sizeof(rule.address), "%s",
+             rule.is_ip6 && settings->address6 ? settings->address6 : settings->address);
+    return rule;
 }
 
 /* -- who has a port ------------------------------------------------------------------------- */
@@ -63,7 +89,7 @@ static bool is_taken_by(const struct endpoint *endpoint, const struct place *pla
     for (size_t i = 0; i < ports->count; i++) {
         struct place other = place_of(&ports->items[i]);
         if (ports->items[i].chosen_port == (int64_t)number && other.number == place->number &&
-            (!other.address || !place->address || other.address == place->address))
+            overlaps(&other.at, &place->at))
             return true;
     }
     return false;
@@ -81,20 +107,39 @@ owner_of(const struct network *n, const struct place *place, unsigned number)
     return NULL;
 }
 
+union name {
+    struct sockaddr any;
+    struct sockaddr_in ip4;
+    struct sockaddr_in6 ip6;
+};
+
+static socklen_t name_of(const struct place *place, unsigned number, union name *ret)
+{
+    *ret = (union name){0};
+    if (!place->at.is_ip6) {
+        ret->ip4 = (struct sockaddr_in){.sin_family = AF_INET,
+                                        .sin_port = htons((uint16_t)number),
+                                        .sin_addr.s_addr = htonl(place->at.ip4)};
+        return sizeof(ret->ip4);
+    }
+    ret->ip6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)number)};
+    memcpy(&ret->ip6.sin6_addr, place->at.ip6.bytes, sizeof(place->at.ip6.bytes));
+    return sizeof(ret->ip6);
+}
+
 /* A socket bound to it, -1 with errno. `*number` 0: the kernel chooses and *number becomes that.
  * Connections of a server that ended do not keep it out, but another server cannot share it. */
 static int hold(const struct place *place, unsigned *number)
 {
     int on = 1;
     int off = 0;
-    struct sockaddr_in at = {
-        .sin_family = AF_INET,
-        .sin_port = htons((uint16_t)*number),
-        .sin_addr.s_addr = htonl(place->address),
-    };
-    socklen_t len = sizeof(at);
-    dv_autoclose int fd = socket(AF_INET, place->type | SOCK_CLOEXEC, place->number);
+    union name at;
+    socklen_t len = name_of(place, *number, &at);
+    dv_autoclose int fd = socket(at.any.sa_family, place->type | SOCK_CLOEXEC, place->number);
     if (fd < 0)
+        return -1;
+    /* Of IPv6 it is that alone; IPv4 is another mapping. */
+    if (place->at.is_ip6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
         return -1;
     /* Nobody reads it. */
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &on, sizeof(on));
@@ -102,12 +147,11 @@ static int hold(const struct place *place, unsigned *number)
     bool may_reuse = place->type == SOCK_STREAM;
     if (may_reuse && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
         return -1;
-    if (bind(fd, (const struct sockaddr *)&at, sizeof(at)) < 0 ||
-        getsockname(fd, (struct sockaddr *)&at, &len) < 0)
+    if (bind(fd, &at.any, len) < 0 || getsockname(fd, &at.any, &len) < 0)
         return -1;
     if (may_reuse && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off)) < 0)
         return -1;
-    *number = ntohs(at.sin_port);
+    *number = ntohs(place->at.is_ip6 ? at.ip6.sin6_port : at.ip4.sin_port);
     return dv_steal_fd(&fd);
 }
 
@@ -123,9 +167,9 @@ static int refuse(const struct network *n,
                   int sys,
                   struct dv_error *err)
 {
-    char at[DV_IP4_TEXT_MAX];
+    char at[DV_IP6_TEXT_MAX];
     const struct endpoint *owner = owner_of(n, place, number);
-    dv_ip4_text(place->address, at);
+    text_of(&place->at, at);
     if (owner)
         return dv_error_set(err, DV_ERR_FAILED,
                             "port %u/%s on %s is taken by container '%s'; free it or map another "
@@ -174,6 +218,25 @@ static int choose_any(const struct network *n,
     return dv_error_set(err, DV_ERR_LIMIT, "no free port for %s was found", place->proto);
 }
 
+static int check_ip6(const struct network *n, const struct place *place, struct dv_error *err)
+{
+    static const struct dv_ip6 loopback = {{[15] = 1}};
+    if (!place->at.is_ip6)
+        return 0;
+    if (!n->options->has_ip6)
+        return dv_error_set(err, DV_ERR_UNSUPPORTED,
+                            "portMappings of IPv6 need network.default_bridge.enable_ip6");
+    /* Bridges would change the address of an answer to ::1 where the kernel takes that for forged.
+     */
+    if (memcmp(&place->at.ip6, &loopback, sizeof(loopback)) == 0 &&
+        sysctl_is("bridge/bridge-nf-call-ip6tables", "1"))
+        return dv_error_set(err, DV_ERR_UNSUPPORTED,
+                            "no port of ::1 can be mapped while bridges call the packet filter "
+                            "(sysctl net.bridge.bridge-nf-call-ip6tables is 1); map '::' or "
+                            "127.0.0.1, or set it to 0");
+    return 0;
+}
+
 /* The one of the last start, so that others can rely on it, then the range in order. */
 static int choose(const struct network *n,
                   struct dv_port_mapping *port,
@@ -186,6 +249,9 @@ static int choose(const struct network *n,
     unsigned end = port->host_port_end > port->host_port ? (unsigned)port->host_port_end : first;
     bool is_last_good = last && (!first || (last >= first && last <= end));
     int sys = 0;
+    int r = check_ip6(n, &place, err);
+    if (r < 0)
+        return r;
     if (is_last_good && try_number(n, &place, last, ret) == 0) {
         port->chosen_port = last;
         return 0;
@@ -314,7 +380,7 @@ static void forget_flows(const struct endpoint *endpoint)
         struct place place = place_of(&ports->items[i]);
         struct dv_error why = DV_ERROR_INIT;
         if (place.number == IPPROTO_UDP &&
-            conntrack_forget(place.address, (unsigned)ports->items[i].chosen_port, &why) < 0)
+            conntrack_forget(&place.at, (unsigned)ports->items[i].chosen_port, &why) < 0)
             dv_log(DV_LOG_WARN, "network: flows to port %lld/udp may go on as before: %s",
                    (long long)ports->items[i].chosen_port, why.text);
     }

@@ -193,7 +193,6 @@ static int make_plan(struct network *n, struct dv_error *err)
 static int
 set_up_bridge(struct network *n, unsigned segment, const char *name, struct dv_error *err)
 {
-    char path[64];
     unsigned index = if_nametoindex(name);
     int r = dv_links_add_address(n->links, index, dv_plan_bridge(&n->plan, segment), err);
     if (r == 0 && segment == 0 && n->options->alt_name[0]) {
@@ -201,8 +200,7 @@ set_up_bridge(struct network *n, unsigned segment, const char *name, struct dv_e
         if (dv_links_add_name(n->links, index, n->options->alt_name, &why) < 0)
             dv_log(DV_LOG_WARN, "network: %s; it goes without", why.text);
     }
-    snprintf(path, sizeof(path), "ipv6/conf/%s/disable_ipv6", name);
-    return r < 0 ? r : sysctl_write_if_there(path, "1", err);
+    return r;
 }
 
 static int make_bridge(struct network *n, unsigned segment, const char *name, struct dv_error *err)
@@ -219,6 +217,15 @@ static int make_bridge(struct network *n, unsigned segment, const char *name, st
     return r;
 }
 
+static struct dv_rules_bridge
+rules_of_bridge(const struct network *n, unsigned segment, const char *name)
+{
+    struct dv_rules_bridge bridge = {.name = name, .address = dv_plan_bridge(&n->plan, segment)};
+    if (n->has_ip6)
+        bridge.address6 = dv_plan6_bridge(&n->plan6, segment);
+    return bridge;
+}
+
 int network_ensure_bridge(struct network *n, unsigned segment, struct dv_error *err)
 {
     char name[IF_NAMESIZE];
@@ -232,8 +239,10 @@ int network_ensure_bridge(struct network *n, unsigned segment, struct dv_error *
     snprintf(path, sizeof(path), "ipv4/conf/%s/route_localnet", name);
     if (r == 0 && n->options->has_rules)
         r = sysctl_write(path, "1", err);
+    if (r == 0)
+        r = ip6_set_up_bridge(n, segment, name, err);
     if (r == 0 && n->is_ready) {
-        struct dv_rules_bridge bridge = {name, dv_plan_bridge(&n->plan, segment)};
+        struct dv_rules_bridge bridge = rules_of_bridge(n, segment, name);
         DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(DV_RULES_BYTES_MAX);
         r = dv_rules_add_bridge(n->options->name, &bridge, &text, err);
         n->has_bridge[segment] = true;
@@ -254,6 +263,7 @@ static int make_rules(struct network *n, struct dv_error *err)
         .table = n->options->name,
         .is_masquerading = n->options->is_masquerading,
         .is_isolated = n->options->is_isolated,
+        .has_ip6 = n->has_ip6,
         .bridges = bridges,
     };
     if (!names || !bridges)
@@ -262,13 +272,21 @@ static int make_rules(struct network *n, struct dv_error *err)
         if (!n->has_bridge[i])
             continue;
         network_bridge_name(n, i, names[i]);
-        bridges[rules.bridge_count++] =
-            (struct dv_rules_bridge){names[i], dv_plan_bridge(&n->plan, i)};
+        bridges[rules.bridge_count++] = rules_of_bridge(n, i, names[i]);
     }
     int r = dv_rules_table(&rules, &text, err);
     if (r == 0)
         r = ports_append_rules(n, &text, err);
     return r < 0 ? r : run_rules(n, &text, err);
+}
+
+/* That of a davitd that had IPv6. A kernel without it cannot be asked for what it cannot have. */
+static void drop_rules6(struct network *n)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "delete table ip6 %s\n", n->options->name);
+    if (n->options->has_rules && !n->has_ip6)
+        (void)!dv_nft_run(n->nft, text, NULL);
 }
 
 int network_change_rules(struct network *n, const struct dv_buf *text, struct dv_error *err)
@@ -286,7 +304,11 @@ int network_check_rules(struct network *n, struct dv_error *err)
     if (!n->options->has_rules)
         return 0;
     snprintf(text, sizeof(text), "list chain ip %s guard\n", n->options->name);
-    if (dv_nft_run(n->nft, text, NULL) == 0)
+    bool is_there = dv_nft_run(n->nft, text, NULL) == 0;
+    snprintf(text, sizeof(text), "list chain ip6 %s guard\n", n->options->name);
+    if (is_there && n->has_ip6)
+        is_there = dv_nft_run(n->nft, text, NULL) == 0;
+    if (is_there)
         return 0;
     dv_log(DV_LOG_WARN, "network: table '%s' is gone, it is put anew", n->options->name);
     return make_rules(n, err);
@@ -333,11 +355,17 @@ int network_set_up(struct network *n, struct dv_error *err)
     if (r == 0)
         r = make_plan(n, err);
     if (r == 0)
+        r = ip6_plan(n, err);
+    if (r == 0)
         r = make_bridges(n, err);
     if (r == 0)
         r = make_rules(n, err);
+    if (r == 0)
+        drop_rules6(n);
     if (r == 0 && n->options->is_forwarding)
         r = sysctl_write("ipv4/ip_forward", "1", err);
+    if (r == 0 && n->options->is_forwarding && n->has_ip6)
+        r = ip6_switch_forwarding_on(err);
     n->is_ready = r == 0;
     return r;
 }
@@ -350,7 +378,7 @@ void network_tear_down(struct network *n)
         return;
     int r = remove_links(n, &err);
     if (r == 0 && n->nft)
-        r = dv_rules_drop(n->options->name, &text, &err);
+        r = dv_rules_drop(n->options->name, n->has_ip6, &text, &err);
     if (r == 0 && n->nft)
         r = run_rules(n, &text, &err);
     if (r < 0)

@@ -46,6 +46,8 @@ struct network {
     struct dv_nft *nft;
     bool is_ready; /* bridges and rules are as they have to be */
     struct dv_plan plan;
+    bool has_ip6; /* bridges and rules; containers that are connected now have it by the options */
+    struct dv_plan6 plan6;
     bool has_bridge[DV_PLAN_SEGMENTS_MAX];
     LIST_HEAD(, endpoint) endpoints;
     size_t endpoint_count;
@@ -95,16 +97,34 @@ int ports_close(struct network *n, struct endpoint *endpoint, struct dv_error *e
 /* Elements for the whole table. */
 int ports_append_rules(const struct network *n, struct dv_buf *text, struct dv_error *err);
 
+/* An address of this machine that a port is mapped of; all zeros: any. */
+struct host_address {
+    bool is_ip6;
+    uint32_t ip4;
+    struct dv_ip6 ip6;
+};
+
 /* conntrack.c */
 /* Forgets the UDP flows to that port of this machine, which the kernel would go on to lead where
- * they were led before. Address 0: any. */
-int conntrack_forget(uint32_t host_address, unsigned port, struct dv_error *err);
+ * they were led before. */
+int conntrack_forget(const struct host_address *address, unsigned port, struct dv_error *err);
 
 /* hosts.c */
 /* /etc/hosts of a container. */
 int hosts_write(const struct network *n, const struct endpoint *endpoint, struct dv_error *err);
 /* Of all that name others in theirs, but for this one. */
 void hosts_update_others(const struct network *n, const struct endpoint *changed);
+
+/* ip6.c */
+/* Which network, or that there is none; what is connected keeps its own. UNSUPPORTED if the kernel
+ * has no IPv6. */
+int ip6_plan(struct network *n, struct dv_error *err);
+/* Of a bridge that is there; changes nothing if all is as it has to be. */
+int ip6_set_up_bridge(struct network *n, unsigned segment, const char *name, struct dv_error *err);
+/* Makes the machine a router, one that listens to other routers as before. */
+int ip6_switch_forwarding_on(struct dv_error *err);
+/* In the namespace of a container, before it has an interface. */
+int ip6_prepare_inside(bool has_ip6, struct dv_error *err);
 
 /* connect.c */
 int endpoint_connect(struct network *n, const struct endpoint *endpoint, struct dv_error *err);
@@ -116,7 +136,9 @@ size_t busy_of_routes(struct dv_str text, const char *own, struct dv_cidr *ret, 
 /* Name servers of a resolv.conf. */
 size_t busy_of_resolvers(struct dv_str text, struct dv_cidr *ret, size_t max);
 
-/* sysctl.c: /proc/sys/net/ipv4/... of the namespace that the calling thread is in. */
+/* sysctl.c: "ipv4/..." below /proc/sys/net of the namespace that the calling thread is in. */
 int sysctl_write(const char *path, const char *value, struct dv_error *err);
+/* A parameter that is there and has this value, of one digit. */
+bool sysctl_is(const char *path, const char *value);
 /* 0 also if the kernel does not have it. */
 int sysctl_write_if_there(const char *path, const char *value, struct dv_error *err);

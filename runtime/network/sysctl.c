@@ -26,6 +26,15 @@ int sysctl_write(const char *path, const char *value, struct dv_error *err)
     return 0;
 }
 
+bool sysctl_is(const char *path, const char *value)
+{
+    char full[PATH_MAX];
+    char now[2] = "";
+    snprintf(full, sizeof(full), "/proc/sys/net/%s", path);
+    dv_autoclose int fd = open(full, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && read(fd, now, 1) == 1 && strcmp(now, value) == 0;
+}
+
 int sysctl_write_if_there(const char *path, const char *value, struct dv_error *err)
 {
     struct dv_error own = DV_ERROR_INIT;

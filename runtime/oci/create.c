@@ -194,7 +194,7 @@ static int write_etc(struct work *w, struct dv_error *err)
     if (r == 0 && is_host_network(w))
         r = dv_buf_append(&out, host.data, host.len, err);
     else if (r == 0)
-        r = dv_oci_etc_resolv((struct dv_str){host.data, host.len}, &out, err);
+        r = dv_oci_etc_resolv((struct dv_str){host.data, host.len}, w->driver->has_ip6, &out, err);
     if (r == 0)
         r = dv_oci_place_write(w->place.run, "resolv.conf", 0644, out.data, out.len, err);
     dv_buf_clear(&out);

@@ -299,6 +299,7 @@ int dv_oci_new(const struct dv_oci_options *options,
         free(driver);
         return r;
     }
+    driver->has_ip6 = options->has_ip6;
     driver->pids_limit = dv_cgroup_mount_of(driver->cgroup, "pids") ? options->pids_limit : 0;
     driver->launcher = dv_steal(launcher);
     *ret = &driver->base;

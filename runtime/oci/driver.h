@@ -25,6 +25,7 @@ struct dv_oci_options {
     const char *description; /* of it, for davit status */
     const char *cgroup_parent;
     int64_t pids_limit; /* 0: none */
+    bool has_ip6;       /* containers reach name servers of IPv6 */
     const struct dv_clock *clock;
 };
 

@@ -2,6 +2,7 @@
 #include "runtime/oci/etc.h"
 
 #include <string.h>
+#include <strings.h>
 
 static const char localhost_block[] = "127.0.0.1\tlocalhost\n"
                                       "::1\tlocalhost ip6-localhost ip6-loopback\n"
@@ -69,7 +70,15 @@ enum line_kind {
     LINE_USELESS_SERVER,
 };
 
-static enum line_kind kind_of(struct dv_str line)
+/* ::1 and fe80::/10, whatever the scope. */
+static bool is_near_ip6(struct dv_str address)
+{
+    return dv_str_eq(address, "::1") ||
+           (address.len > 4 && strncasecmp(address.data, "fe", 2) == 0 && address.data[4] == ':' &&
+            strchr("89abAB", address.data[2]));
+}
+
+static enum line_kind kind_of(struct dv_str line, bool has_ip6)
 {
     static const char word[] = "nameserver";
     size_t len = sizeof(word) - 1;
@@ -82,7 +91,9 @@ static enum line_kind kind_of(struct dv_str line)
         address.len--;
     }
     bool is_ip6 = memchr(address.data, ':', address.len) != NULL;
-    return is_ip6 || dv_str_starts_with(address, "127.") ? LINE_USELESS_SERVER : LINE_SERVER;
+    bool is_useless =
+        is_ip6 ? !has_ip6 || is_near_ip6(address) : dv_str_starts_with(address, "127.");
+    return is_useless ? LINE_USELESS_SERVER : LINE_SERVER;
 }
 
 bool dv_oci_etc_is_stub(struct dv_str host_file)
@@ -94,14 +105,17 @@ bool dv_oci_etc_is_stub(struct dv_str host_file)
         struct dv_str tail = {NULL, 0};
         dv_str_cut(rest, '\n', &line, &tail);
         rest = tail;
-        if (kind_of(line) == LINE_SERVER)
+        if (kind_of(line, false) == LINE_SERVER)
             return false;
         has_stub |= dv_str_eq(line, "nameserver 127.0.0.53");
     }
     return has_stub;
 }
 
-int dv_oci_etc_resolv(struct dv_str host_file, struct dv_buf *out, struct dv_error *err)
+int dv_oci_etc_resolv(struct dv_str host_file,
+                      bool has_ip6,
+                      struct dv_buf *out,
+                      struct dv_error *err)
 {
     bool has_server = false;
     int r = 0;
@@ -112,7 +126,7 @@ int dv_oci_etc_resolv(struct dv_str host_file, struct dv_buf *out, struct dv_err
         has_more = dv_str_cut(host_file, '\n', &line, &rest);
         host_file = rest;
         has_more = has_more && rest.len > 0;
-        enum line_kind kind = kind_of(line);
+        enum line_kind kind = kind_of(line, has_ip6);
         has_server |= kind == LINE_SERVER;
         if (kind != LINE_USELESS_SERVER)
             r = dv_buf_printf(out, err, "%.*s\n", DV_STR_ARG(line));

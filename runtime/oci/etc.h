@@ -33,7 +33,7 @@ dv_oci_etc_hostname(const char *host_name, struct dv_buf *out, struct dv_error *
 /* Its only name server is the stub of systemd-resolved. */
 bool dv_oci_etc_is_stub(struct dv_str host_file);
 
-/* The host's file without name servers on loopback, which a network of its own cannot reach, and
- * without IPv6 ones; with public ones if none is left. */
+/* The host's file without name servers on loopback or of one link, which a network of its own
+ * cannot reach, and without `has_ip6` also without IPv6 ones; with public ones if none is left. */
 __attribute__((warn_unused_result)) int
-dv_oci_etc_resolv(struct dv_str host_file, struct dv_buf *out, struct dv_error *err);
+dv_oci_etc_resolv(struct dv_str host_file, bool has_ip6, struct dv_buf *out, struct dv_error *err);

@@ -22,6 +22,7 @@ struct dv_oci_driver {
     char description[256];
     char cgroup_parent[256];
     int64_t pids_limit;
+    bool has_ip6;
     uint64_t capabilities; /* that there are to give */
     struct dv_launch_result result;
 };

@@ -8,9 +8,9 @@ import pytest
 
 from harness import net
 from harness.gateway import Gateway
+from harness.net import (POLICY_NO, ask_create, elements_of, inside, mapping, network_of,
+                         published)
 from harness.world import links, wait_for
-
-POLICY_NO = {"restartPolicy": {"type": "NO"}}
 
 
 @pytest.fixture
@@ -18,28 +18,12 @@ def host(world):
     return net.Place(world)
 
 
-def inside(world, peer, container):
-    return net.Place(world, peer.wait_state(container, "RUNNING")["pid"])
-
-
-def record(gateway, container):
-    code, text = gateway.command("inspect", container)
-    assert code == 0, text
-    return json.loads(text)
-
-
-def network_of(gateway, container):
-    settings = record(gateway, container)["network_settings"]
-    return settings and settings["networks"]["bridge"]
-
-
 def leftovers(host):
     """What a connection makes, as counts."""
     rules = json.loads(host.run("nft", "-j", "list", "table", "ip", "davit"))["nftables"]
-    elements = [element for item in rules for kind in ("set", "map") if kind in item
-                for element in item[kind].get("elem", [])]
     addresses = json.loads(host.run("ip", "-j", "address"))
-    return len(links()), len(rules), len(elements), sum(len(a["addr_info"]) for a in addresses)
+    return (len(links()), len(rules), len(elements_of(host, "ip")),
+            sum(len(a["addr_info"]) for a in addresses))
 
 
 @pytest.mark.shows("bridge-name")
@@ -182,16 +166,6 @@ def test_nothing_stays_when_davitd_ends_without_containers(host, gateway, peer, 
     assert host.run("nft", "list", "tables") == ""
 
 
-def mapping(host_port, container_port=80, end=None, **more):
-    ports = {"hostPort": host_port, "containerPort": container_port, **more}
-    return {**ports, "hostPortEnd": end} if end else ports
-
-
-def published(peer, image, *ports, name=None, **config):
-    return peer.create(image, name=name,
-                       config={"portMappings": list(ports), **POLICY_NO, **config})
-
-
 @pytest.mark.parametrize("udp", [False, True])
 def test_mapped_port_is_reached_from_everywhere(world, host, gateway, peer, sleeper, udp):
     outside = net.outside(world)
@@ -272,12 +246,6 @@ def test_taken_port_is_an_error_that_names_who(host, gateway, peer, sleeper):
         socket.create_server(("0.0.0.0", 8080))
     assert peer.ask(f"Container:{container}", "stop").status == 204
     socket.create_server(("0.0.0.0", 8080)).close()
-
-
-def ask_create(peer, image, *ports, start, name):
-    return peer.ask("ContainerFactory", "createWithConfig", {
-        "imageRef": image, "name": name, "start": start,
-        "config": {"portMappings": list(ports), **POLICY_NO}}, 60)
 
 
 def test_taken_port_is_an_error_at_create_before_anything_is_pulled(world, host, gateway, peer,

@@ -33,5 +33,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (slot.address == wish.bridge.address ||
          !dv_cidr_overlaps(wish.bridge, (struct dv_cidr){slot.address, 32})))
         abort();
+    struct dv_plan6 plan6;
+    if (dv_plan6_parse(text, &plan6, NULL) == 0) {
+        struct dv_cidr6 last = dv_plan6_bridge(&plan6, plan6.segment_count - 1);
+        if (!dv_plan6_follow(&plan6, plan6.segment_count - 1, &last.address))
+            abort();
+    }
     return 0;
 }

@@ -53,3 +53,20 @@ Test(hosts, reserved_values_are_resolved_and_what_leads_nowhere_is_left_out)
     cr_assert_str_eq(own_lines("", extra, &out), "172.17.0.1\tgw\n172.17.0.9\tdb\n10.0.0.1\tz\n"
                                                  "172.17.0.2\tweb-host\n");
 }
+
+Test(hosts, a_container_with_ipv6_finds_itself_by_both_addresses)
+{
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(4096);
+    struct dv_texts none = {0};
+    struct dv_hosts hosts = {
+        .host_name = "web",
+        .domain_name = "example.org",
+        .address = "172.17.0.2",
+        .address6 = "fd01::ac11:2",
+        .extra_hosts = &none,
+        .resolve = resolve,
+    };
+    cr_assert_eq(dv_hosts_text(&hosts, &out, NULL), 0);
+    cr_assert_not_null(strstr(out.data, "172.17.0.2\tweb.example.org web\n"
+                                        "fd01::ac11:2\tweb.example.org web\n"));
+}

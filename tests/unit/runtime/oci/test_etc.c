@@ -67,9 +67,18 @@ Test(oci_etc, name_servers_that_cannot_be_reached_are_left_out)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(4096);
-        cr_assert_eq(dv_oci_etc_resolv(dv_str_of(rows[i].host), &out, NULL), 0);
+        cr_assert_eq(dv_oci_etc_resolv(dv_str_of(rows[i].host), false, &out, NULL), 0);
         cr_expect_str_eq(out.data, rows[i].wanted);
     }
+}
+
+Test(oci_etc, name_servers_of_ipv6_are_kept_where_containers_reach_them)
+{
+    DV_AUTO_IN_PLACE(dv_buf) out = DV_BUF_INIT(4096);
+    static const char host[] = "nameserver ::1\nnameserver fe80::1%eth0\nnameserver FEBF::1\n"
+                               "nameserver 2001:db8::53\nnameserver fec0::1\n";
+    cr_assert_eq(dv_oci_etc_resolv(dv_str_of(host), true, &out, NULL), 0);
+    cr_assert_str_eq(out.data, "nameserver 2001:db8::53\nnameserver fec0::1\n");
 }
 
 Test(oci_etc, host_name_is_one_line)
