@@ -91,6 +91,16 @@ def test_files_become_containers_that_run(deployment, peer, sleeper):
     assert "4 files, 2 failed" in said
 
 
+@pytest.mark.shows("container-ids")
+def test_id_of_a_file_is_the_containers(deployment, peer, sleeper):
+    deployment.write("one.json", sleeper, container_id="edge-1", container_name="one")
+    deployment.write("two.json", sleeper, container_id="../two")
+    said = deployment.start()
+    assert deployment.wait_running("one")[0] == "edge-1"
+    assert "two.json' is left out: container_id: '../two'" in said
+    assert not (deployment.gateway.home / "two").exists()
+
+
 def test_next_start_leaves_what_is_as_described(deployment, peer, sleeper):
     deployment.write("one.json", sleeper, host_config={"resources": None})
     deployment.start()

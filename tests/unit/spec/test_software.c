@@ -220,6 +220,10 @@ Test(software, dependencies_are_named_as_kanto_names_them)
         dv_software_dependency("7b0c", "docker.io/library/influxdb:1.8.4", arena, &two[0], &err),
         0);
     cr_assert_eq(dv_software_dependency("c1", "localhost:5000/bb:1", arena, &two[1], &err), 0);
+    struct dv_dependency sealed;
+    cr_assert_eq(dv_software_dependency("c2", "r.example/a@sha256:ab", arena, &sealed, &err), 0);
+    cr_assert_str_eq(sealed.group, "r.example/a@sha256");
+    cr_assert_str_eq(sealed.version, "ab");
     cr_assert_eq(dv_software_write_dependencies(two, 2, 4096, &out, &left_out, &err), 0);
     cr_assert_eq(left_out, 0);
     cr_assert_str_eq(out.data,
