@@ -51,6 +51,7 @@ struct dv_actor_settings {
     bool metrics_in_seconds;     /* their time stamp; else milliseconds */
     bool has_ip6;                /* containers have IPv6 */
     bool same_boot;              /* what run_dir says is about this boot of the machine */
+    int64_t boot;                /* tells this boot from others: of the kernel's boot_id */
     const char *version;
     const struct dv_limit_refusals *limits; /* that this machine cannot hold; NULL: it holds all */
 };

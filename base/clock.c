@@ -85,6 +85,15 @@ char *dv_time_format(int64_t wall_ns, char text[DV_TIME_TEXT_SIZE])
     return text;
 }
 
+char *dv_time_tell(int64_t wall_ns, char text[DV_TIME_TOLD_SIZE])
+{
+    char stamp[DV_TIME_TEXT_SIZE];
+    snprintf(text, DV_TIME_TOLD_SIZE, "this machine's clock shows %s%s",
+             dv_time_format(wall_ns / NS_PER_S * NS_PER_S, stamp),
+             dv_time_is_set(wall_ns) ? "" : ": it is not set");
+    return text;
+}
+
 static bool take_number(const char **at, const char *end, int digits, int *ret)
 {
     int value = 0;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define NS_PER_S     1000000000LL
+#define NS_PER_MS    1000000LL
 #define NET_TEXT_MAX 128
 
 /* "4 s", "3 min", "5 h", "3 d". */
@@ -80,14 +81,16 @@ static void print_row(const struct dv_container_summary *c,
     char state[64];
     char time[32];
     char net[NET_TEXT_MAX];
-    int64_t since_ns = since(c);
+    /* The difference of stamps where nothing better is known: after a boot. */
+    int64_t since_ns = c->for_ms.is_set ? now_ns - c->for_ms.value * NS_PER_MS : since(c);
     snprintf(id, sizeof(id), "%s", c->id);
     state_of(c, state);
     column(out, id, 12);
     column(out, c->name, name_width);
     column(out, c->image, image_width);
     column(out, state, 12);
-    column(out, since_ns ? age((now_ns - since_ns) / NS_PER_S, time) : "-", 7);
+    column(out, since_ns && since_ns <= now_ns ? age((now_ns - since_ns) / NS_PER_S, time) : "-",
+           7);
     (void)!dv_buf_printf(out, NULL, "%-8lld  ", (long long)c->restart_count);
     column(out, network_of(c, net), net_width);
     cli_line(out, "%s", c->error ? c->error : "");

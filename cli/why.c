@@ -48,7 +48,8 @@ static const char *policy_of(const struct dv_container_why *why)
 static void headline(const struct dv_container_why *why, int64_t now_ns, struct dv_buf *out)
 {
     char when[48];
-    (void)ago(why->since_ns, now_ns, when);
+    (void)ago(why->for_ms.is_set ? now_ns - why->for_ms.value * NS_PER_MS : why->since_ns, now_ns,
+              when);
     switch (why->status) {
     case DV_STATUS_CREATING:
         cli_line(out, "%s is being created", why->name);

@@ -212,7 +212,7 @@ static int prepare(struct daemon *d, struct dv_error *err)
     if (r == 0)
         r = take_decryption(d, err);
     if (r == 0)
-        r = daemon_check_boot(d->config, &d->settings.same_boot, err);
+        r = daemon_check_boot(d->config, &d->settings.same_boot, &d->settings.boot, err);
     if (r == 0)
         r = open_ports(d, err);
     if (r == 0)

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -46,7 +47,22 @@ int daemon_take_place(const struct dv_config *config, int *ret_lock_fd, struct d
     return 0;
 }
 
-int daemon_check_boot(const struct dv_config *config, bool *ret_same_boot, struct dv_error *err)
+/* The first 60 bits of a UUID. */
+static int64_t number_of(const char *uuid)
+{
+    char digits[16];
+    size_t len = 0;
+    for (const char *at = uuid; *at && len < sizeof(digits) - 1; at++)
+        if (*at != '-')
+            digits[len++] = *at;
+    digits[len] = '\0';
+    return strtoll(digits, NULL, 16);
+}
+
+int daemon_check_boot(const struct dv_config *config,
+                      bool *ret_same_boot,
+                      int64_t *ret_boot,
+                      struct dv_error *err)
 {
     char path[PATH_MAX];
     DV_AUTO_IN_PLACE(dv_buf) now = DV_BUF_INIT(64);
@@ -55,6 +71,7 @@ int daemon_check_boot(const struct dv_config *config, bool *ret_same_boot, struc
     int r = dv_file_read("/proc/sys/kernel/random/boot_id", &now, err);
     if (r < 0)
         return r;
+    *ret_boot = number_of(now.data);
     *ret_same_boot =
         dv_file_read(path, &then, NULL) == 0 && then.data && strcmp(then.data, now.data) == 0;
     return *ret_same_boot ? 0 : dv_durable_replace(path, now.data, now.len, 0644, err);

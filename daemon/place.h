@@ -11,6 +11,9 @@
 __attribute__((warn_unused_result)) int
 daemon_take_place(const struct dv_config *config, int *ret_lock_fd, struct dv_error *err);
 
-/* True if run_dir was used in this boot of the machine; remembers it. */
-__attribute__((warn_unused_result)) int
-daemon_check_boot(const struct dv_config *config, bool *ret_same_boot, struct dv_error *err);
+/* *ret_same_boot: run_dir was used in this boot of the machine; remembers it. *ret_boot tells the
+ * boot from others. */
+__attribute__((warn_unused_result)) int daemon_check_boot(const struct dv_config *config,
+                                                          bool *ret_same_boot,
+                                                          int64_t *ret_boot,
+                                                          struct dv_error *err);

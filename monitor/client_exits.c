@@ -340,6 +340,7 @@ static int take_ended(struct source *s, struct dv_arena *arena, struct dv_contai
             .is_code_known = watched->has_status,
             .exit_code = watched->has_status ? dv_exit_code_of(watched->status) : 0,
             .finished_ns = watched->ended_wall_ns,
+            .ended_ns = watched->ended_ns,
         };
         ret->is_oom_killed =
             (!ret->is_code_known || ret->exit_code != 0) && has_oom_kills(s, watched);

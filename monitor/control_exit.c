@@ -54,6 +54,7 @@ void mon_exit_of_container(
         .exit_code = is_known ? dv_exit_code_of(status) : 0,
         .is_code_known = is_known,
         .finished_ns = wall_ns,
+        .ended_ns = dv_clock_monotonic_ns(dv_clock_real()),
     };
     /* Before anybody learns of the end: then the control group goes. */
     exit.is_oom_killed = exit.exit_code != 0 && mon_has_oom_kills(container->oom_path);

@@ -105,6 +105,8 @@ static const struct spec_row record_rows[] = {
     {"start_pending", NULL, "davit.start_pending", SPEC_PLAIN},
     {"restart_wait_ms", NULL, "davit.restart_wait_ms", SPEC_PLAIN},
     {"restart_due_ns", NULL, "davit.restart_due_ns", SPEC_PLAIN},
+    {"run_started_ns", NULL, "davit.run_started_ns", SPEC_PLAIN},
+    {"run_ended_ns", NULL, "davit.run_ended_ns", SPEC_PLAIN},
     {"module_name", NULL, "davit.module_name", SPEC_PLAIN},
     {"module_version", NULL, "davit.module_version", SPEC_PLAIN},
     {"artifact_digest", NULL, "davit.artifact_digest", SPEC_PLAIN},

@@ -310,6 +310,8 @@ static void forget_machine(struct dv_container_record *record)
     record->image_id = NULL;
     record->restart_wait_ms = 0;
     record->restart_due_ns = 0;
+    record->run_started_ns = 0;
+    record->run_ended_ns = 0;
     record->module_name = NULL;
     record->module_version = NULL;
     record->artifact_digest = NULL;
@@ -351,4 +353,17 @@ int dv_record_describe(const char *bytes,
     if (r == 0)
         forget_machine(*ret);
     return r;
+}
+
+struct dv_maybe dv_record_state_ms(const struct dv_container_record *record, int64_t now_ns)
+{
+    enum dv_status status = record->state->status;
+    int64_t since_ns = 0;
+    if (status == DV_STATUS_RUNNING || status == DV_STATUS_PAUSED)
+        since_ns = record->run_started_ns;
+    else if (status == DV_STATUS_STOPPED || status == DV_STATUS_EXITED)
+        since_ns = record->run_ended_ns;
+    if (since_ns <= 0 || since_ns > now_ns)
+        return (struct dv_maybe){0};
+    return (struct dv_maybe){true, (now_ns - since_ns) / 1000000};
 }

@@ -35,3 +35,7 @@ __attribute__((warn_unused_result)) int dv_record_describe(const char *bytes,
                                                            struct dv_arena *arena,
                                                            struct dv_container_record **ret,
                                                            struct dv_error *err);
+
+/* How long a container has run, or is down, at `now_ns` on the clock of this boot; not set when
+ * that is not known. Right also when the wall clock was set since, which time stamps are not. */
+struct dv_maybe dv_record_state_ms(const struct dv_container_record *record, int64_t now_ns);

@@ -493,15 +493,15 @@ static void on_repeats(struct dv_cell *cell, void *ctx, const struct dv_outcome 
         return;
     }
     const struct dv_store_repeats *repeats = outcome->body;
-    int64_t wall_ns = dv_clock_wall_ns(dv_cell_clock(cell));
     int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(cell));
+    int64_t window_ns = s->env->settings->repeat_window_ms * NS_PER_MS;
     int64_t last = 0;
     for (size_t i = 0; i < repeats->answers.count; i++) {
         const struct dv_store_answered *answer = &repeats->answers.items[i];
         last = answer->sequence;
-        int64_t age_ns = wall_ns - answer->wall_ns;
-        if (!answer->reply || !answer->repeat_key || age_ns < 0 ||
-            age_ns > s->env->settings->repeat_window_ms * NS_PER_MS)
+        int64_t age_ns = dv_repeats_age_ns(answer, s->env->settings->boot, now_ns,
+                                           dv_clock_wall_ns(dv_cell_clock(cell)));
+        if (!answer->reply || !answer->repeat_key || age_ns > window_ns)
             continue;
         dv_repeats_restore(s->repeats, answer->repeat_key, answer->reply, now_ns - age_ns);
     }

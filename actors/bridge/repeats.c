@@ -6,6 +6,7 @@
 #include "actors/bridge/repeats.h"
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "messages/codec.h"
 
 #include <stdlib.h>
@@ -174,6 +175,21 @@ void dv_repeats_answer(struct dv_repeats *repeats,
         clear(entry);
     for (unsigned i = 0; i < count; i++)
         fn(ctx, waiters[i]);
+}
+
+int64_t dv_repeats_age_ns(const struct dv_store_answered *answer,
+                          int64_t boot,
+                          int64_t now_ns,
+                          int64_t wall_ns)
+{
+    int64_t age_ns;
+    if (answer->boot && answer->boot == boot)
+        age_ns = now_ns - answer->uptime_ns;
+    else if (!dv_time_is_set(answer->wall_ns) || !dv_time_is_set(wall_ns))
+        age_ns = 0;
+    else
+        age_ns = wall_ns - answer->wall_ns;
+    return age_ns > 0 ? age_ns : 0;
 }
 
 void dv_repeats_restore(struct dv_repeats *repeats,

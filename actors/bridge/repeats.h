@@ -46,6 +46,14 @@ void dv_repeats_answer(struct dv_repeats *repeats,
                        int64_t now_ns,
                        dv_repeat_waiter_fn *fn,
                        void *ctx);
+/* How old an answer from before a restart is. Of this boot: by the monotonic clock. Of an earlier
+ * one by time stamps, unless one of them was taken before the machine's clock was set: such an
+ * answer, and one from the future, is as good as new, because a command that runs twice does more
+ * harm than an answer that is remembered for longer. */
+int64_t dv_repeats_age_ns(const struct dv_store_answered *answer,
+                          int64_t boot,
+                          int64_t now_ns,
+                          int64_t wall_ns);
 /* An answer from before a restart. */
 void dv_repeats_restore(struct dv_repeats *repeats,
                         const char *key,

@@ -106,12 +106,15 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     if (r < 0)
         return r;
     c->record->network = NULL; /* as told by the actor of that, not by a record */
-    if (!c->same_boot) {
-        c->record->restart_due_ns = 0; /* of a clock that begins anew */
-        c->record->restart_wait_ms = 0;
-    }
     if (!args->is_new)
         container_note_last_end(c);
+    if (!c->same_boot) {
+        /* Of a clock that begins anew. */
+        c->record->restart_due_ns = 0;
+        c->record->restart_wait_ms = 0;
+        c->record->run_started_ns = 0;
+        c->record->run_ended_ns = 0;
+    }
     struct task *task = task_new(args->is_new ? container_create : container_restore);
     if (!task)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for container '%s'", c->name);

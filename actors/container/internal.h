@@ -53,13 +53,11 @@ struct container {
     struct task *queue;
     unsigned queued;
 
-    int64_t start_ticks;    /* of the init process */
-    int64_t run_started_ns; /* monotonic */
-    bool is_run_restored;   /* it began before this davitd */
-    int64_t ran_ms;         /* length of the last run; -1: not known */
-    int64_t created_pid;    /* between create and start in the runtime, else 0 */
-    int stop_signal;        /* of the image */
-    bool has_early_exit;    /* the created process ended before it was reported as running */
+    int64_t start_ticks; /* of the init process */
+    int64_t ran_ms;      /* length of the last run; -1: not known */
+    int64_t created_pid; /* between create and start in the runtime, else 0 */
+    int stop_signal;     /* of the image */
+    bool has_early_exit; /* the created process ended before it was reported as running */
     struct dv_container_exited early_exit;
     struct dv_request *early_request; /* who waits until it is durable; NULL: nobody */
 

@@ -106,15 +106,14 @@ void container_move(struct container *c, enum dv_edge edge)
     state->status = to;
 }
 
-/* A run that this daemon has not seen from its begin is measured by time stamps. */
-static int64_t run_length_ms(const struct container *c, const struct dv_container_exited *exit)
+/* On the clock of this boot: the wall clock may have been set during the run. */
+static int64_t run_length_ms(const struct dv_container_record *record)
 {
-    int64_t started_ns = c->record->state->started_ns;
-    if (!c->run_started_ns)
+    if (!record->run_started_ns || !record->run_ended_ns)
         return -1;
-    if (c->is_run_restored && exit->finished_ns > 0)
-        return exit->finished_ns >= started_ns ? (exit->finished_ns - started_ns) / NS_PER_MS : -1;
-    return (dv_clock_monotonic_ns(dv_cell_clock(c->cell)) - c->run_started_ns) / NS_PER_MS;
+    return record->run_ended_ns > record->run_started_ns
+               ? (record->run_ended_ns - record->run_started_ns) / NS_PER_MS
+               : 0;
 }
 
 void container_note_last_end(struct container *c)
@@ -133,8 +132,8 @@ void container_note_last_end(struct container *c)
             state->status == DV_STATUS_STOPPED && state->error && !c->record->manually_stopped,
         .was_stopped = state->status == DV_STATUS_STOPPED && c->record->manually_stopped,
     };
-    if (!end.is_failed_start && state->started_ns && state->finished_ns >= state->started_ns)
-        end.ran_ms = (state->finished_ns - state->started_ns) / NS_PER_MS;
+    if (!end.is_failed_start)
+        end.ran_ms = run_length_ms(c->record);
     dv_ends_add(&c->ends, &end);
 }
 
@@ -143,7 +142,10 @@ void container_set_ended(struct container *c,
                          const struct dv_container_exited *exit)
 {
     struct dv_container_state *state = c->record->state;
-    c->ran_ms = run_length_ms(c, exit);
+    int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
+    c->record->run_ended_ns =
+        exit->ended_ns > 0 && exit->ended_ns < now_ns ? exit->ended_ns : now_ns;
+    c->ran_ms = run_length_ms(c->record);
     container_move(c, edge);
     container_disconnect(c);
     state->pid = -1;

@@ -45,11 +45,17 @@ int64_t dv_restart_spread(int64_t wait_ms, uint64_t random)
     return wait_ms - wait_ms / 5 * (int64_t)(random % 1024) / 1023;
 }
 
+/* Stopped with all others: a failed start leaves an error. */
+static bool was_halted(const struct dv_container_record *record)
+{
+    const struct dv_container_state *state = record->state;
+    return state->status == DV_STATUS_STOPPED && !record->manually_stopped && !state->error;
+}
+
 enum dv_rest_reason dv_restart_rest(const struct dv_container_record *record)
 {
     const struct dv_restart_policy *policy = record->spec->restart_policy;
     const struct dv_container_state *state = record->state;
-    /* One that was halted is STOPPED, too, and has no error. */
     bool is_failed_start =
         state->status == DV_STATUS_STOPPED && !record->manually_stopped && state->error;
     if (record->manually_stopped)
@@ -60,6 +66,8 @@ enum dv_rest_reason dv_restart_rest(const struct dv_container_record *record)
         return DV_REST_NONE;
     if (policy->type == DV_RESTART_NO)
         return is_failed_start ? DV_REST_START_FAILED : DV_REST_POLICY;
+    if (was_halted(record))
+        return DV_REST_NONE;
     if (policy->type == DV_RESTART_ON_FAILURE && policy->max_retry_count > 0 &&
         record->restart_count >= policy->max_retry_count)
         return DV_REST_RETRIES_USED;
@@ -83,6 +91,9 @@ bool dv_restart_at_boot(const struct dv_container_record *record, bool host_rebo
     case DV_RESTART_UNLESS_STOPPED:
         return !record->manually_stopped;
     case DV_RESTART_ON_FAILURE:
+        /* What ended in good order because the machine went down has not ended by itself. */
+        if (was_halted(record))
+            return true;
         return !record->manually_stopped && record->state->exit_code != 0 &&
                (policy->max_retry_count == 0 || record->restart_count < policy->max_retry_count);
     }

@@ -128,11 +128,10 @@ static void watch(struct container *c, int64_t start_ticks)
 {
     c->start_ticks = start_ticks;
     int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
-    int64_t before_ns = dv_clock_wall_ns(dv_cell_clock(c->cell)) - c->record->state->started_ns;
-    /* A wall clock that has jumped makes a long run of a short one, and its back-off begins anew.
-     */
-    c->run_started_ns = before_ns > 0 && before_ns < now_ns ? now_ns - before_ns : now_ns;
-    c->is_run_restored = true;
+    /* Time stamps do not help: the wall clock may have been set since. */
+    if (c->record->run_started_ns == 0 || c->record->run_started_ns > now_ns)
+        c->record->run_started_ns = now_ns;
+    c->record->run_ended_ns = 0;
     struct dv_exit_watch_cmd body = {
         .id = c->record->id,
         .pid = c->record->state->pid,
@@ -146,9 +145,11 @@ static void watch(struct container *c, int64_t start_ticks)
 static void take_running(struct container *c, const struct dv_runtime_state *seen)
 {
     struct dv_container_state *state = c->record->state;
-    if (state->pid != seen->pid)
+    if (state->pid != seen->pid) {
         state->started_ns =
             seen->started_ns ? seen->started_ns : dv_clock_wall_ns(dv_cell_clock(c->cell));
+        c->record->run_started_ns = 0;
+    }
     container_move(c,
                    seen->status == DV_STATUS_PAUSED ? DV_EDGE_FOUND_PAUSED : DV_EDGE_FOUND_RUNNING);
     state->pid = seen->pid;
@@ -164,6 +165,7 @@ static void take_running(struct container *c, const struct dv_runtime_state *see
 static void take_lost(struct container *c)
 {
     struct dv_container_exited exit = {.id = c->record->id, .pid = c->record->state->pid};
+    c->record->run_started_ns = 0; /* nor when */
     container_set_ended(c, DV_EDGE_EXITED, &exit);
     if (c->same_boot && !c->is_removing)
         container_consider_restart(c, false);

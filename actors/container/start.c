@@ -45,6 +45,8 @@ static void fail_start(struct container *c, const struct dv_error *cause)
     container_move(c, DV_EDGE_START_FAILED);
     state->pid = -1;
     state->finished_ns = dv_clock_wall_ns(dv_cell_clock(c->cell));
+    c->record->run_started_ns = 0;
+    c->record->run_ended_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
     container_set_error(c, error.text);
     dv_ends_add(&c->ends, &(struct dv_container_end){.ran_ms = -1,
                                                      .finished_ns = state->finished_ns,
@@ -100,8 +102,8 @@ static void on_started(struct dv_cell *cell, void *ctx, const struct dv_outcome 
     state->is_oom_killed = false;
     container_set_error(c, NULL);
     c->created_pid = 0;
-    c->run_started_ns = dv_clock_monotonic_ns(dv_cell_clock(cell));
-    c->is_run_restored = false;
+    c->record->run_started_ns = dv_clock_monotonic_ns(dv_cell_clock(cell));
+    c->record->run_ended_ns = 0;
     c->record->started_before = true;
     c->record->start_pending = false;
     bool has_new_ports = container_take_ports(c);

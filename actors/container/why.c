@@ -2,6 +2,7 @@
 /* The answer to "why": the record, the last ends, the task under way, the restart that is pending.
  */
 #include "actors/container/internal.h"
+#include "spec/record.h"
 
 #include <stdio.h>
 
@@ -73,7 +74,7 @@ static void describe_next(const struct container *c, struct dv_container_why *wh
     struct dv_restart_limits limits = container_restart_limits(c);
     struct dv_restart_end end = {
         .exit_code = 1,
-        .ran_ms = c->run_started_ns ? (now_ns - c->run_started_ns) / NS_PER_MS : -1,
+        .ran_ms = c->record->run_started_ns ? (now_ns - c->record->run_started_ns) / NS_PER_MS : -1,
         .restart_count = c->record->restart_count,
         .previous_ms = c->record->restart_wait_ms,
     };
@@ -96,6 +97,7 @@ int container_on_why_query(struct dv_cell *cell,
         .name = record->name,
         .status = record->state->status,
         .since_ns = since_of(record),
+        .for_ms = dv_record_state_ms(record, dv_clock_monotonic_ns(dv_cell_clock(c->cell))),
         .pid = record->state->pid,
         .error = record->state->error,
         .policy = record->spec->restart_policy,

@@ -306,8 +306,7 @@ int artifact_finish(struct transfer *t,
         return -(int)t->error.class;
     }
     if (code != CURLE_OK)
-        return dv_error_set(err, class_of(code), "%s: %s", t->command->job,
-                            t->curl_text[0] ? t->curl_text : curl_easy_strerror(code));
+        return transfer_fail(t, code, class_of(code), t->command->job, err);
     int r = check_status(t, err);
     if (r == 0 && expected->size && (int64_t)t->body.len != expected->size)
         r = dv_error_set(err, DV_ERR_CORRUPT, "%s: %zu bytes came, its size says %lld",

@@ -346,7 +346,8 @@ static bool judge_host(struct state *s, struct transfer *transfer, CURLcode code
         return false;
     }
     int64_t wall_s = dv_clock_wall_ns(dv_cell_clock(s->cell)) / 1000000000LL;
-    int64_t wanted_ms = host_retry_after_ms(transfer_header(transfer, "retry-after"), wall_s);
+    int64_t wanted_ms = host_retry_after_ms(transfer_header(transfer, "retry-after"),
+                                            transfer_header(transfer, "date"), wall_s);
     if (wanted_ms > HOST_PAUSE_MAX_S * 1000LL) {
         host_answered(host);
         return false;

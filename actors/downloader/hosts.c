@@ -130,7 +130,7 @@ void host_forget_probe(struct host *host)
         host->state = HOST_UNKNOWN;
 }
 
-int64_t host_retry_after_ms(const char *text, int64_t wall_s)
+int64_t host_retry_after_ms(const char *text, const char *date, int64_t wall_s)
 {
     if (!text)
         return 0;
@@ -139,8 +139,10 @@ int64_t host_retry_after_ms(const char *text, int64_t wall_s)
     if (digits > 0 && digits < 10 && text[digits] == '\0') {
         seconds = strtol(text, NULL, 10);
     } else {
-        time_t date = curl_getdate(text, NULL);
-        seconds = date > 0 && date > wall_s ? (int64_t)date - wall_s : 0;
+        time_t until = curl_getdate(text, NULL);
+        time_t from = date ? curl_getdate(date, NULL) : -1;
+        int64_t from_s = from > 0 ? (int64_t)from : wall_s;
+        seconds = until > 0 && until > from_s ? (int64_t)until - from_s : 0;
     }
     int64_t ms = seconds * 1000;
     return ms > RETRY_MOST_MS ? RETRY_MOST_MS : ms;

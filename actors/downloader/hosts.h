@@ -62,5 +62,6 @@ int64_t host_busy(struct host *host, int64_t wait_ms, uint64_t random, int64_t n
 /* The probe was canceled. */
 void host_forget_probe(struct host *host);
 
-/* Retry-After in milliseconds: seconds, or a date against `wall_s`; 0 for what is neither. */
-int64_t host_retry_after_ms(const char *text, int64_t wall_s);
+/* Retry-After in milliseconds: seconds, or a date against the server's own (`date`, its header of
+ * that name, NULL: none), else against `wall_s`; 0 for what is neither. */
+int64_t host_retry_after_ms(const char *text, const char *date, int64_t wall_s);

@@ -2,6 +2,7 @@
 #include "actors/downloader/transfer.h"
 
 #include "actors/downloader/artifact.h"
+#include "base/clock.h"
 #include "messages/codec.h"
 
 #include <errno.h>
@@ -467,6 +468,20 @@ static int check_file(struct transfer *t, struct dv_error *err)
     return 0;
 }
 
+int transfer_fail(const struct transfer *t,
+                  CURLcode code,
+                  enum dv_error_class class,
+                  const char *what,
+                  struct dv_error *err)
+{
+    const char *text = t->curl_text[0] ? t->curl_text : curl_easy_strerror(code);
+    char told[DV_TIME_TOLD_SIZE];
+    if (code != CURLE_PEER_FAILED_VERIFICATION)
+        return dv_error_set(err, class, "%s: %s", what, text);
+    return dv_error_set(err, class, "%s: %s (%s)", what, text,
+                        dv_time_tell(dv_clock_wall_ns(dv_cell_clock(t->cell)), told));
+}
+
 int transfer_finish(struct transfer *t,
                     CURLcode code,
                     struct dv_download_result *ret,
@@ -477,9 +492,9 @@ int transfer_finish(struct transfer *t,
         return -(int)t->error.class;
     }
     if (code != CURLE_OK)
-        return dv_error_set(
-            err, code == CURLE_OPERATION_TIMEDOUT ? DV_ERR_TIMED_OUT : DV_ERR_UNAVAILABLE, "%s: %s",
-            t->command->url, t->curl_text[0] ? t->curl_text : curl_easy_strerror(code));
+        return transfer_fail(
+            t, code, code == CURLE_OPERATION_TIMEDOUT ? DV_ERR_TIMED_OUT : DV_ERR_UNAVAILABLE,
+            t->command->url, err);
     long status = 0;
     char *url = NULL;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);

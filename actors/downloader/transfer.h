@@ -71,6 +71,14 @@ void transfer_free(struct transfer *transfer);
 /* Before another try: goes on where the file ends. */
 void transfer_rewind(struct transfer *transfer);
 
+/* What curl says, about `what`; a certificate that is refused is told with the time of this
+ * machine, by which it was judged. */
+__attribute__((warn_unused_result)) int transfer_fail(const struct transfer *transfer,
+                                                      CURLcode code,
+                                                      enum dv_error_class class,
+                                                      const char *what,
+                                                      struct dv_error *err);
+
 /* After curl is done: 0 with the answer in *ret (borrowed from the transfer), or why it failed. */
 __attribute__((warn_unused_result)) int transfer_finish(struct transfer *transfer,
                                                         CURLcode code,

@@ -63,6 +63,7 @@ static char *log_path_of(const struct dv_actor_env *env,
 
 static void summarize(const struct dv_actor_env *env,
                       const struct dv_container_record *record,
+                      int64_t now_ns,
                       struct dv_arena *arena,
                       struct dv_container_summary *ret)
 {
@@ -86,6 +87,7 @@ static void summarize(const struct dv_actor_env *env,
         .network_mode = record->spec->network_mode,
         .warnings = record->warnings,
         .network = record->network,
+        .for_ms = dv_record_state_ms(record, now_ns),
     };
 }
 
@@ -110,8 +112,8 @@ static void on_list(struct dv_cell *cell, void *ctx, const struct dv_outcome *ou
         return;
     }
     for (size_t i = 0; i < list->containers.count; i++)
-        summarize(s->env, &list->containers.items[i], arena,
-                  &summaries.containers.items[summaries.containers.count++]);
+        summarize(s->env, &list->containers.items[i], dv_clock_monotonic_ns(dv_cell_clock(cell)),
+                  arena, &summaries.containers.items[summaries.containers.count++]);
     gateway_answer(cell, &request, &dv_schema_container_summaries, &summaries);
 }
 

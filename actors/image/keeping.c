@@ -230,6 +230,11 @@ static void on_collected(struct dv_cell *cell, void *ctx, const struct dv_outcom
     s->is_collecting = false;
     const struct dv_image_collected *collected = outcome->error ? NULL : outcome->body;
     if (collected) {
+        if (collected->jump_ns)
+            dv_log(DV_LOG_WARN,
+                   "images: the clock has moved by %lld h since the last look, it was set or the "
+                   "machine was off; ages of images go on from there",
+                   (long long)(collected->jump_ns / NS_PER_MS / 3600000));
         for (size_t i = 0; i < collected->images.count; i++)
             dv_log(DV_LOG_INFO, "image %s: %s", collected->images.items[i],
                    chore->is_expiry ? "not used and expired, removed" : "removed");
@@ -271,7 +276,11 @@ static void on_uses(struct dv_cell *cell, void *ctx, const struct dv_outcome *ou
     }
     int64_t now_ns = dv_clock_wall_ns(dv_cell_clock(cell));
     int64_t expiry_ns = s->env->settings->image_expiry_ms * NS_PER_MS;
-    if (chore->is_expiry) {
+    /* By a clock that nobody has set nothing is old. */
+    if (chore->is_expiry && !dv_time_is_set(now_ns)) {
+        job.orphans_before_ns = 1;
+    } else if (chore->is_expiry) {
+        job.now_ns = now_ns;
         job.before_ns = now_ns > expiry_ns ? now_ns - expiry_ns : 0;
         job.orphans_before_ns = now_ns - (expiry_ns < ORPHAN_NS ? expiry_ns : ORPHAN_NS);
     }

@@ -142,6 +142,8 @@ static void journal_answer(struct state *s, const struct dv_command_reply *reply
     struct dv_store_answered body = {
         .sequence = reply->sequence,
         .wall_ns = dv_clock_wall_ns(dv_cell_clock(s->cell)),
+        .uptime_ns = dv_clock_monotonic_ns(dv_cell_clock(s->cell)),
+        .boot = s->env->settings->boot,
         .bridge = (char *)s->setup->name,
     };
     struct dv_command_reply remembered = *reply;

@@ -40,7 +40,7 @@ struct dv_hono_signal {
     enum dv_hono_signal_type type;
     int token;
     int code;
-    char note[160];
+    char note[256];
 };
 
 /* A command (raw bytes as journaled, sequence) or a refusal (topic, payload). The texts follow the

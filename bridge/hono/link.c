@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bridge/hono/link.h"
 
+#include "base/clock.h"
 #include "bridge/hono/nodelay.h"
 #include "bridge/hono/receive.h"
 
@@ -62,6 +63,10 @@ static void on_connect_failed(void *context, MQTTAsync_failureData *data)
     if (message && strcmp(message, FROM_CONNACK) == 0) {
         signal.code = code;
         snprintf(signal.note, sizeof(signal.note), "%s", connack_text(code));
+    } else if (strstr(link->tls_text, "certificate")) {
+        char told[DV_TIME_TOLD_SIZE];
+        snprintf(signal.note, sizeof(signal.note), "TLS: %s (%s)", link->tls_text,
+                 dv_time_tell(dv_clock_wall_ns(dv_clock_real()), told));
     } else if (link->tls_text[0]) {
         snprintf(signal.note, sizeof(signal.note), "TLS: %s", link->tls_text);
     } else {

@@ -118,6 +118,7 @@ static int take_record(struct source *source,
         .exit_code = record->exit_code,
         .is_code_known = true,
         .finished_ns = record->finished_ns,
+        .ended_ns = record->ended_ns,
         .is_oom_killed = record->is_oom_killed,
         .record = record->number,
     };

@@ -200,6 +200,7 @@ static bool add_record(struct dv_fake_machine *machine, const struct dv_fake_con
     record->exit_code = container->end_code;
     record->is_oom_killed = container->end_oom;
     record->finished_ns = container->finished_ns;
+    record->ended_ns = dv_clock_monotonic_ns(machine->clock);
     TAILQ_INSERT_TAIL(&machine->records, record, link);
     return true;
 }

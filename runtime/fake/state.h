@@ -41,7 +41,8 @@ struct dv_fake_container {
 struct dv_fake_record {
     TAILQ_ENTRY(dv_fake_record) link;
     int64_t number;
-    int64_t finished_ns;
+    int64_t finished_ns; /* wall clock */
+    int64_t ended_ns;    /* monotonic */
     int32_t pid;
     uint8_t exit_code;
     bool is_oom_killed;

@@ -8,6 +8,7 @@
 #include "runtime/image/layers.h"
 #include "runtime/image/names.h"
 #include "runtime/image/store_state.h"
+#include "runtime/image/watch.h"
 
 #include "json/json.h"
 #include <dirent.h>
@@ -286,12 +287,17 @@ remove_blobs_of(struct collection *c, const char *algorithm, size_t hex_len, str
 }
 
 /* The beginning of a blob (<name>.<something>) or what a load has left; not a whole blob that
- * waits for its name. Downloads that run have theirs locked; one that opens it now looks, once it
- * has the lock, whether the file is still there, so the lock is held until it is not. */
+ * waits for its name. */
+static bool is_beginning(const char *name)
+{
+    return strchr(name, '.') || strncmp(name, "load-", 5) == 0;
+}
+
+/* Downloads that run have theirs locked, however old a clock that was set makes it; one that opens
+ * it now looks, once it has the lock, whether the file is still there, so the lock is held until it
+ * is not. */
 static bool remove_abandoned(int dir, const char *name)
 {
-    if (!strchr(name, '.') && strncmp(name, "load-", 5) != 0)
-        return false;
     dv_autoclose int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && unlinkat(dir, name, 0) == 0;
 }
@@ -310,9 +316,8 @@ static int remove_partial(struct collection *c, struct dv_error *err)
             !S_ISREG(info.st_mode))
             continue;
         bool is_old = info.st_mtime < oldest;
-        bool is_gone =
-            is_old ? unlinkat(dirfd(dir), entry->d_name, 0) == 0
-                   : !c->job->orphans_before_ns && remove_abandoned(dirfd(dir), entry->d_name);
+        bool is_gone = (is_old || (!c->job->orphans_before_ns && is_beginning(entry->d_name))) &&
+                       remove_abandoned(dirfd(dir), entry->d_name);
         if (is_gone)
             c->result.bytes += info.st_size;
     }
@@ -372,7 +377,11 @@ int dv_image_collect(struct dv_image_store *store,
     struct collection c = {
         .store = store, .job = job, .arena = arena, .begin_ns = time_ns(&now) - STAMP_LAG_NS};
     c.used_refs.arena = c.used_images.arena = c.layers.arena = c.blobs.arena = names;
-    int r = add_all(&c.used_refs, &job->used_refs, err);
+    int r = 0;
+    if (job->now_ns)
+        r = dv_image_watch(store, job->now_ns, &c.result.jump_ns, err);
+    if (r == 0)
+        r = add_all(&c.used_refs, &job->used_refs, err);
     if (r == 0)
         r = add_all(&c.used_images, &job->used_images, err);
     dv_names_seal(&c.used_refs);

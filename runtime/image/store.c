@@ -400,14 +400,12 @@ int dv_image_store_find(struct dv_image_store *store,
     struct dv_stored_image *images = NULL;
     size_t count = 0;
     int r = dv_image_store_list(store, arena, &images, &count, err);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; r == 0 && i < count; i++)
         if (strcmp(images[i].reference, reference) == 0) {
             *ret = images[i];
             return 0;
         }
-    return dv_error_set(err, DV_ERR_NOT_FOUND, "image '%s' is not stored", reference);
+    return r < 0 ? r : dv_error_set(err, DV_ERR_NOT_FOUND, "image '%s' is not stored", reference);
 }
 
 int dv_image_store_roots(struct dv_image_store *store,
@@ -579,6 +577,23 @@ int dv_image_store_remove(struct dv_image_store *store, const char *reference, s
 {
     pthread_mutex_lock(&store->index_lock);
     int r = rewrite(store, reference, NULL, err);
+    pthread_mutex_unlock(&store->index_lock);
+    return r;
+}
+
+int dv_image_store_restamp(struct dv_image_store *store,
+                           const char *reference,
+                           int64_t stored_ns,
+                           struct dv_error *err)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(DV_IMAGE_INDEX_BYTES_MAX);
+    struct dv_stored_image image;
+    if (!arena)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "out of memory");
+    pthread_mutex_lock(&store->index_lock);
+    int r = dv_image_store_find(store, reference, arena, &image, err);
+    image.stored_ns = stored_ns;
+    r = r < 0 ? r : rewrite(store, reference, &image, err);
     pthread_mutex_unlock(&store->index_lock);
     return r;
 }

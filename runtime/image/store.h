@@ -128,6 +128,12 @@ __attribute__((warn_unused_result)) int dv_image_store_commit(struct dv_image_st
                                                               const struct dv_descriptor *manifest,
                                                               struct dv_error *err);
 
+/* Another time of storing for a stored image. NOT_FOUND when there is none of that name. */
+__attribute__((warn_unused_result)) int dv_image_store_restamp(struct dv_image_store *store,
+                                                               const char *reference,
+                                                               int64_t stored_ns,
+                                                               struct dv_error *err);
+
 /* The name only: blobs and layers stay until they are collected. NOT_FOUND when there is none. */
 __attribute__((warn_unused_result)) int
 dv_image_store_remove(struct dv_image_store *store, const char *reference, struct dv_error *err);

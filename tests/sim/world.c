@@ -321,9 +321,24 @@ static void do_link(struct world *world)
     fake_cloud_set_link(world->sim->cloud, !is_up);
 }
 
+/* Somebody sets the clock: nothing that is checked may depend on it. Never before 1970, which no
+ * clock shows. */
+static void do_clock(struct world *world)
+{
+    static const int64_t year_ns = 365 * 24 * 3600 * 1000000000LL;
+    int64_t to_ns =
+        (int64_t)world_random(world, 100) * year_ns + (int64_t)world_random(world, 1000);
+    note("the clock moves by %lld years",
+         (long long)((to_ns - world->sim->clock.wall_ns) / year_ns));
+    world->sim->clock.wall_ns = to_ns;
+}
+
 static void act(struct world *world)
 {
-    switch (world_random(world, 24)) {
+    switch (world_random(world, 25)) {
+    case 24:
+        do_clock(world);
+        break;
     case 20:
         do_metrics(world);
         break;

@@ -116,6 +116,7 @@ struct daemon_sim *daemon_sim_new(uint64_t seed)
         .outbox_max = 1000,
         .message_bytes_max = 4096,
         .same_boot = true,
+        .boot = 1,
         .version = "sim",
     };
     return sim;
@@ -259,6 +260,7 @@ void daemon_sim_reboot(struct daemon_sim *sim)
     daemon_sim_crash(sim);
     dv_fake_machine_reboot(sim->machine);
     sim->settings.same_boot = false;
+    sim->settings.boot++;
 }
 
 static uint64_t draw(void *ctx)

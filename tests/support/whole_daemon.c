@@ -131,6 +131,7 @@ void whole_daemon_init(struct whole_daemon *w, bool is_simulated, uint64_t seed,
                 .outbox_max = 65536,
                 .message_bytes_max = 16384,
                 .same_boot = true,
+                .boot = 1,
                 .version = "test",
             },
     };
@@ -225,6 +226,7 @@ void whole_daemon_power_cut(struct whole_daemon *w)
     whole_daemon_kill(w);
     dv_fake_machine_reboot(w->machine);
     w->settings.same_boot = false;
+    w->settings.boot++;
 }
 
 void whole_daemon_run_ms(struct whole_daemon *w, int64_t ms)

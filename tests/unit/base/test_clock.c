@@ -161,3 +161,15 @@ Test(clock, every_beginning_of_a_time_is_refused)
         cr_assert_not(dv_time_parse(text, len, &ns), "%.*s", (int)len, text);
     cr_assert(dv_time_parse(text, sizeof(text) - 1, &ns));
 }
+
+Test(clock, a_clock_that_was_never_set_is_known)
+{
+    char told[DV_TIME_TOLD_SIZE];
+    cr_expect_not(dv_time_is_set(0));
+    cr_expect_not(dv_time_is_set(12 * S));
+    cr_expect(dv_time_is_set(1795680000 * S));
+    cr_expect_str_eq(dv_time_tell(12 * S + 5, told),
+                     "this machine's clock shows 1970-01-01T00:00:12Z: it is not set");
+    cr_expect_str_eq(dv_time_tell(1795680000 * S, told),
+                     "this machine's clock shows 2026-11-26T08:00:00Z");
+}

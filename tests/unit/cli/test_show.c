@@ -206,19 +206,10 @@ Test(show, a_time_is_told_in_the_unit_that_says_most)
         int64_t seconds;
         const char *expected;
     } table[] = {
-        {-5, "0 s"},
-        {0, "0 s"},
-        {1, "1 s"},
-        {119, "119 s"},
-        {120, "2 min"},
-        {179, "2 min"},
-        {7199, "119 min"},
-        {7200, "2 h"},
-        {86400, "24 h"},
-        {172799, "47 h"},
-        {172800, "2 d"},
-        {259199, "2 d"},
-        {365 * 86400, "365 d"},
+        {-5, "-"}, /* the clock was set back */
+        {0, "0 s"},       {1, "1 s"},        {119, "119 s"},  {120, "2 min"},
+        {179, "2 min"},   {7199, "119 min"}, {7200, "2 h"},   {86400, "24 h"},
+        {172799, "47 h"}, {172800, "2 d"},   {259199, "2 d"}, {365 * 86400, "365 d"},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct dv_container_summary c = container("a", DV_STATUS_RUNNING);

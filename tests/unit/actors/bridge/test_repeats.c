@@ -130,3 +130,20 @@ Test(repeats, a_full_table_forgets_the_oldest_answer_and_never_one_in_progress)
                  DV_REPEAT_WAITING);
     cr_assert_eq(take(repeats, "k0", "ContainerFactory", 0, &reply), DV_REPEAT_NEW);
 }
+
+#define S_NS INT64_C(1000000000)
+
+Test(repeats, the_age_of_an_answer_is_that_of_the_clock_that_can_tell)
+{
+    const int64_t stamp = 1795680000 * S_NS;
+    struct dv_store_answered answer = {.boot = 7, .uptime_ns = 100 * S_NS, .wall_ns = stamp};
+    struct dv_store_answered unset = {.boot = 7, .uptime_ns = 100 * S_NS, .wall_ns = 50 * S_NS};
+    struct dv_store_answered old = {.wall_ns = stamp}; /* of a davit that had no more */
+    cr_expect_eq(dv_repeats_age_ns(&answer, 7, 130 * S_NS, 0), 30 * S_NS, "this boot");
+    cr_expect_eq(dv_repeats_age_ns(&answer, 8, 20 * S_NS, stamp + 40 * S_NS), 40 * S_NS,
+                 "another boot: by stamps");
+    cr_expect_eq(dv_repeats_age_ns(&answer, 8, 20 * S_NS, stamp - 40 * S_NS), 0, "from the future");
+    cr_expect_eq(dv_repeats_age_ns(&answer, 8, 20 * S_NS, 20 * S_NS), 0, "the clock is not set");
+    cr_expect_eq(dv_repeats_age_ns(&unset, 8, 20 * S_NS, stamp), 0, "it was not set");
+    cr_expect_eq(dv_repeats_age_ns(&old, 8, 20 * S_NS, stamp + S_NS), S_NS);
+}

@@ -88,6 +88,12 @@ Test(restart, after_a_reboot_always_comes_back_and_unless_stopped_stays_stopped)
     cr_assert_not(dv_restart_at_boot(&record, true));
     state.exit_code = 255;
     cr_assert(dv_restart_at_boot(&record, true));
+    /* It ran until the machine went down, which it took well. */
+    state.exit_code = 0;
+    state.status = DV_STATUS_STOPPED;
+    cr_assert(dv_restart_at_boot(&record, true));
+    record.manually_stopped = true;
+    cr_assert_not(dv_restart_at_boot(&record, true));
 }
 
 Test(restart, what_stays_down_says_why)
@@ -116,6 +122,7 @@ Test(restart, what_stays_down_says_why)
         /* stopped with all others */
         {{.type = DV_RESTART_ALWAYS}, DV_STATUS_STOPPED, 143, 0, false, DV_REST_NONE},
         {{.type = DV_RESTART_NO}, DV_STATUS_STOPPED, 143, 0, false, DV_REST_POLICY},
+        {{.type = DV_RESTART_ON_FAILURE}, DV_STATUS_STOPPED, 0, 0, false, DV_REST_NONE},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct dv_restart_policy policy = table[i].policy;

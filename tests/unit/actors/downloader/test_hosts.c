@@ -87,20 +87,26 @@ Test(hosts, retry_after_is_seconds_or_a_date)
 {
     static const struct {
         const char *text;
+        const char *date;
         int64_t ms;
     } rows[] = {
-        {NULL, 0},
-        {"", 0},
-        {"0", 0},
-        {"7", 7000},
-        {"-7", 0},
-        {"7x", 0},
-        {"soon", 0},
-        {"999999999", 7LL * 24 * 3600 * 1000},
-        {"Thu, 01 Jan 1970 00:01:40 GMT", 90000},
-        {"Thu, 01 Jan 1970 00:00:05 GMT", 0},
+        {NULL, NULL, 0},
+        {"", NULL, 0},
+        {"0", NULL, 0},
+        {"7", NULL, 7000},
+        {"-7", NULL, 0},
+        {"7x", NULL, 0},
+        {"soon", NULL, 0},
+        {"999999999", NULL, 7LL * 24 * 3600 * 1000},
+        {"Thu, 01 Jan 1970 00:01:40 GMT", NULL, 90000},
+        {"Thu, 01 Jan 1970 00:00:05 GMT", NULL, 0},
+        /* Ours stands at 1970: the server's own clock counts. */
+        {"Thu, 26 Nov 2026 08:00:20 GMT", "Thu, 26 Nov 2026 08:00:00 GMT", 20000},
+        {"Thu, 26 Nov 2026 08:00:00 GMT", "Thu, 26 Nov 2026 08:00:20 GMT", 0},
+        {"Thu, 01 Jan 1970 00:01:40 GMT", "today", 90000},
     };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        cr_expect_eq(host_retry_after_ms(rows[i].text, 10), rows[i].ms, "row %zu: %lld", i,
-                     (long long)host_retry_after_ms(rows[i].text, 10));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int64_t ms = host_retry_after_ms(rows[i].text, rows[i].date, 10);
+        cr_expect_eq(ms, rows[i].ms, "row %zu: %lld", i, (long long)ms);
+    }
 }
