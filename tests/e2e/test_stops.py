@@ -11,7 +11,7 @@ from harness import images, world as worlds
 
 IS_FULL = os.environ.get("DAVIT_E2E_FULL") == "1"
 STOPS = 1000 if IS_FULL else 6
-AT_ONCE = 10 if IS_FULL else 3
+AT_ONCE = 20 if IS_FULL else 3
 POLICY_NO = {"restartPolicy": {"type": "NO"}}
 
 # name: script, options of the stop, exit codes that are right
