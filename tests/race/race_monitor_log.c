@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The log thread of davit-monitor, the thread that writes logs and the control thread: containers
- * of both modes write at the same time, end, and are followed by others. */
+ * of both modes write at the same time, end, and are followed by others. In between the control
+ * thread looks at all of it, as for an upgrade that is refused. */
+#include "base/clock.h"
 #include "monitor/log.h"
+#include "monitor/state.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,6 +16,8 @@
 #define CONTAINERS 8
 #define ROUNDS     5
 #define LINES      4000
+#define LOOKS      10
+#define REST_NS    20000000000LL
 
 struct container {
     pthread_t thread;
@@ -58,6 +63,20 @@ static int begin(struct dv_log_thread *log, const char *folder, int number, stru
     return pthread_create(&ret->thread, NULL, chatter, ret);
 }
 
+/* The state of the thread while it rests; false if it does not. */
+static bool look(struct dv_log_thread *log)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    DV_AUTO_IN_PLACE(mon_state_writer) writer;
+    mon_state_begin(&writer, &err);
+    int64_t until = dv_clock_monotonic_ns(dv_clock_real()) + REST_NS;
+    if (dv_log_thread_rest(log, until, &err) < 0)
+        return false;
+    dv_log_thread_save(log, &writer);
+    dv_log_thread_go_on(log);
+    return err.class == DV_ERR_NONE;
+}
+
 int main(void)
 {
     char folder[] = "/tmp/davit-race-XXXXXX";
@@ -69,6 +88,9 @@ int main(void)
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < CONTAINERS; i++)
             if (begin(log, folder, round * CONTAINERS + i, &containers[i]) != 0)
+                return 1;
+        for (int i = 0; i < LOOKS; i++)
+            if (!look(log))
                 return 1;
         for (int i = 0; i < CONTAINERS; i++)
             pthread_join(containers[i].thread, NULL);

@@ -128,6 +128,18 @@ static void upgrade(void)
     wait_for(times_said("took over from") >= upgrades, "davit-monitor is upgraded");
 }
 
+static unsigned descriptors_of_monitor(void)
+{
+    char path[64];
+    unsigned count = 0;
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)monitor);
+    dv_autoclosedir DIR *dir = opendir(path);
+    const struct dirent *entry;
+    while (dir && (entry = readdir(dir)) != NULL)
+        count += entry->d_name[0] != '.';
+    return count;
+}
+
 static void expect_refusal(const char *why)
 {
     refusals++;
@@ -430,12 +442,14 @@ Test(upgrade, a_program_that_does_not_take_over_changes_nothing)
         {"#!/bin/sh\nexit 0\n", 0755, "ended with 0 and said ''"},
         {"#!/bin/sh\necho yes\n", 0644, "Permission denied"},
         {"\177ELF, and then nothing", 0755, "Exec format error"},
+        {"#!/bin/sh\nexec /bin/sleep 1000\n", 0755, "gave no answer in 5 s"},
     };
     run("steady", "i=0; while read x; do echo steady $i; i=$((i+1)); done; exit 6", false);
     char path[256];
     path_to(path, "steady", "stdin");
     dv_autoclose int input = open(path, O_WRONLY | O_CLOEXEC);
     int64_t lines = 0;
+    unsigned before = descriptors_of_monitor();
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         install(rows[i].text, strlen(rows[i].text), rows[i].mode);
         expect_refusal(rows[i].why);
@@ -445,8 +459,12 @@ Test(upgrade, a_program_that_does_not_take_over_changes_nothing)
     }
     cr_assert_eq(unlink(program), 0);
     expect_refusal("No such file");
+    /* With the log, which is open once it was written to. */
+    wait_for(descriptors_of_monitor() == before + 1, "refusals leave nothing open");
     install_real();
-    upgrade();
+    for (int i = 0; i < 3; i++)
+        upgrade();
+    wait_for(descriptors_of_monitor() == before, "nor do upgrades");
     cr_assert_eq(write(input, "go\n", 3), 3);
     wait_for(lines_of("steady") == lines + 1, "its output goes on");
     dv_close(&input);
@@ -522,16 +540,29 @@ Test(upgrade, a_terminal_and_who_is_attached_stay)
     }
 }
 
+/* Nothing of its output is read any more: the log has stood still for a while. */
+static void wait_held(const char *id)
+{
+    unsigned looks = 0;
+    for (int64_t size = 0, until = now_ns() + WAIT_NS; looks < 30; looks++) {
+        int64_t now = log_size(id);
+        cr_assert_lt(now_ns(), until, "its output is read on and on");
+        if (now != size || !size)
+            looks = 0;
+        size = now;
+        (void)poll(NULL, 0, 10);
+    }
+}
+
 Test(upgrade, output_that_a_client_has_not_read_waits_for_it)
 {
     enum { BYTES = 3000000 };
     char script[128];
-    snprintf(script, sizeof(script), "read x; head -c %d /dev/zero; exit 3", BYTES);
+    snprintf(script, sizeof(script), "read x; yes | head -c %d; exit 3", BYTES);
     run("much", script, false);
     dv_autoclose int fd = attach("much");
     type(fd, "go\n");
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
-    cr_assert_eq(poll(&ready, 1, (int)(WAIT_NS / 1000000)), 1);
+    wait_held("much");
     upgrade();
     upgrade();
     cr_expect_eq(expect_output(fd, NULL, 3), BYTES);
