@@ -266,6 +266,9 @@ void mon_exec_started(struct monitor *m, struct mon_launch *launch, pid_t pid)
         (void)unlink(launch->what->runtime_log);
     if (launch->what->pid_file)
         (void)unlink(launch->what->pid_file);
+    if (launch->exec_process) /* before the client hears anything */
+        (void)unlink(launch->exec_process);
+    launch->exec_process = NULL;
     if (!exec) {
         refuse_exec(launch);
         return;

@@ -4,39 +4,8 @@
 #include "spec/read.h"
 #include "spec/rules.h"
 
-#include <strings.h>
-
 /* Members of the value beside `config`. */
 static const char *const known[] = {"imageRef", "start", "name", "config"};
-
-static const char *known_at(size_t index, void *ctx)
-{
-    size_t count = *(const size_t *)ctx;
-    return index < count ? known[index] : NULL;
-}
-
-static bool is_known(const char *key, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcasecmp(key, known[i]) == 0)
-            return true;
-    return false;
-}
-
-static void note_unknown(struct spec_reader *reader, const struct dv_json *value, size_t count)
-{
-    for (const struct dv_json *at = dv_json_first(value); at; at = dv_json_next(at)) {
-        const char *key = dv_json_key(at);
-        if (is_known(key, count) || reader->warning_count == SPEC_WARNINGS_MAX)
-            continue;
-        const char *near = dv_str_nearest(dv_str_of(key), known_at, &count);
-        char *text =
-            dv_arena_printf(reader->arena, "%.128s is not a known key%s%s%s", key,
-                            near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
-        if (text)
-            reader->warnings[reader->warning_count++] = text;
-    }
-}
 
 static int take_text(const struct dv_json *value,
                      const char *key,
@@ -132,7 +101,7 @@ static int make(struct dv_str args,
         r = read_config(&reader, value, spec);
     if (r < 0)
         return r;
-    note_unknown(&reader, value, with_config ? 4 : 2);
+    spec_note_others(&reader, value, known, with_config ? 4 : 2);
     bool is_swap_given = spec->resources && spec->resources->memory_swap;
     r = dv_spec_fill_defaults(record, arena, true, err);
     if (r == 0)

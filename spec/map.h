@@ -11,7 +11,8 @@
 
 enum spec_rule {
     SPEC_PLAIN,
-    SPEC_SECONDS,      /* API: seconds, a fraction is cut; struct and record: nanoseconds */
+    SPEC_SECONDS,      /* API: seconds, a fraction is cut, `timeout` is another name for its key;
+                          struct and record: nanoseconds */
     SPEC_PORT,         /* 0..65535, called a port in errors */
     SPEC_AT_LEAST_ONE, /* a given number below 1 is an error */
     SPEC_TIME,         /* record: RFC 3339 text; struct: wall clock nanoseconds */

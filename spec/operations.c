@@ -8,7 +8,10 @@
 #include "spec/rules.h"
 #include "spec/signals.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#define NOTES_BYTES_MAX (64 << 10)
 
 /* A value that may be absent: *ret is NULL then. */
 static int parse(struct dv_str args, struct dv_json **ret, struct dv_error *err)
@@ -66,6 +69,19 @@ static int take_timeout(const struct dv_json *node, int64_t *ret, struct dv_erro
     return 0;
 }
 
+static int note_stop_keys(const struct dv_json *value, char *out, size_t size, struct dv_error *err)
+{
+    static const char *const known[] = {"signal", "timeout", "force"};
+    DV_AUTO(dv_arena) arena = dv_arena_new(NOTES_BYTES_MAX);
+    if (!arena)
+        return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a stop");
+    struct spec_reader reader = {.shape = SPEC_API, .arena = arena, .err = err};
+    spec_note_others(&reader, value, known, sizeof(known) / sizeof(known[0]));
+    if (reader.warning_count)
+        snprintf(out, size, "%s", reader.warnings[0]);
+    return 0;
+}
+
 int dv_spec_stop_options(struct dv_str args, struct dv_stop_options *ret, struct dv_error *err)
 {
     DV_AUTO(dv_json) value = NULL;
@@ -83,6 +99,8 @@ int dv_spec_stop_options(struct dv_str args, struct dv_stop_options *ret, struct
         r = take_signal(dv_json_get(value, "signal"), &options.signal, err);
         if (r == 0)
             r = take_timeout(dv_json_get(value, "timeout"), &options.timeout_s, err);
+        if (r == 0)
+            r = note_stop_keys(value, options.unknown, sizeof(options.unknown), err);
     }
     if (r == 0)
         *ret = options;
@@ -125,29 +143,6 @@ int dv_spec_rename(struct dv_str args, char **ret_name, struct dv_error *err)
 
 /* -- update --------------------------------------------------------------------------------- */
 
-/* The documented name of retryTimeout in an update is `timeout`; both are accepted everywhere. */
-static int take_documented_timeout(const struct dv_json *policy,
-                                   struct dv_restart_policy *out,
-                                   struct dv_error *err)
-{
-    const struct dv_json *documented = dv_json_get(policy, "timeout");
-    const struct dv_json *other = dv_json_get(policy, "retryTimeout");
-    if (!is_given(documented) || spec_is_sentinel(dv_json_number(documented)))
-        return 0;
-    if (!dv_json_is(documented, DV_JSON_NUMBER))
-        return wrong(err, "restartPolicy.timeout", documented, "a number of seconds");
-    double seconds = dv_json_number(documented);
-    if (seconds < 0 || seconds > 9e9)
-        return spec_bad(err, "restartPolicy.timeout", "%.17g is not between 0 and 9000000000",
-                        seconds);
-    if (is_given(other) && (int64_t)dv_json_number(other) != (int64_t)seconds)
-        return spec_bad(err, "restartPolicy.timeout",
-                        "%.17g and retryTimeout %.17g differ; give one of them", seconds,
-                        dv_json_number(other));
-    out->retry_timeout_ns = (int64_t)seconds * 1000000000LL;
-    return 0;
-}
-
 static int update_policy(struct spec_reader *reader,
                          const struct dv_json *given,
                          struct dv_restart_policy *policy)
@@ -159,8 +154,6 @@ static int update_policy(struct spec_reader *reader,
     struct dv_restart_policy before = *policy;
     int r =
         spec_read(reader, spec_map_of(&dv_schema_restart_policy), given, "restartPolicy", &fresh);
-    if (r == 0)
-        r = take_documented_timeout(given, &fresh, reader->err);
     if (r < 0)
         return r;
     /* The same type again keeps what is not given. */
@@ -211,6 +204,45 @@ static int same(const struct dv_container_record *a,
     return r;
 }
 
+static bool has_warning(const struct dv_texts *warnings, const char *text)
+{
+    for (size_t i = 0; i < warnings->count; i++)
+        if (strcmp(warnings->items[i], text) == 0)
+            return true;
+    return false;
+}
+
+/* Those of the create stay; the same one twice is one. */
+static int add_warnings(const struct spec_reader *reader, struct dv_container_record *record)
+{
+    size_t most = record->warnings.count + reader->warning_count;
+    if (!reader->warning_count)
+        return 0;
+    char **items = dv_arena_array(reader->arena, most, sizeof(*items));
+    if (!items)
+        return dv_error_set(reader->err, DV_ERR_NO_MEMORY, "no memory for an update");
+    for (size_t i = 0; i < record->warnings.count; i++)
+        items[i] = record->warnings.items[i];
+    record->warnings.items = items;
+    for (size_t i = 0; i < reader->warning_count && record->warnings.count < SPEC_WARNINGS_MAX; i++)
+        if (!has_warning(&record->warnings, reader->warnings[i]))
+            items[record->warnings.count++] = reader->warnings[i];
+    return 0;
+}
+
+static void note_unknown(struct spec_reader *reader,
+                         const struct dv_json *value,
+                         const struct dv_json *policy,
+                         const struct dv_json *resources)
+{
+    static const char *const known[] = {"restartPolicy", "resources"};
+    const struct spec_map *policy_maps[] = {spec_map_of(&dv_schema_restart_policy), NULL};
+    const struct spec_map *resource_maps[] = {spec_map_of(&dv_schema_resources), NULL};
+    spec_note_others(reader, value, known, sizeof(known) / sizeof(known[0]));
+    spec_note_unknown(reader, policy_maps, policy, "restartPolicy");
+    spec_note_unknown(reader, resource_maps, resources, "resources");
+}
+
 int dv_spec_update(struct dv_str args,
                    const struct dv_container_record *record,
                    struct dv_arena *arena,
@@ -239,6 +271,10 @@ int dv_spec_update(struct dv_str args,
     bool is_same = true;
     if (r == 0)
         r = same(record, changed, &is_same, err);
+    if (r == 0) {
+        note_unknown(&reader, value, policy, resources);
+        r = add_warnings(&reader, changed);
+    }
     if (r < 0)
         return r;
     *ret = changed;

@@ -18,6 +18,7 @@ struct dv_stop_options {
     int signal;        /* 0: not given */
     int64_t timeout_s; /* 0: not given */
     bool is_force;
+    char unknown[192]; /* what to say of the first key that is not known, "": all are */
 };
 
 __attribute__((warn_unused_result)) int
@@ -32,7 +33,8 @@ __attribute__((warn_unused_result)) int
 dv_spec_rename(struct dv_str args, char **ret_name, struct dv_error *err);
 
 /* A changed copy of `record` in the arena: given fields replace, absent ones stay, an empty text
- * takes a limit away, a new policy type drops count and timeout unless they are given. */
+ * takes a limit away, a new policy type drops count and timeout unless they are given. Unknown keys
+ * are added to its warnings, which is no change by itself. */
 __attribute__((warn_unused_result)) int dv_spec_update(struct dv_str args,
                                                        const struct dv_container_record *record,
                                                        struct dv_arena *arena,

@@ -306,6 +306,52 @@ static const char *key_of(const struct spec_reader *reader, const struct spec_ro
     return reader->shape == SPEC_API ? row->api : row->record;
 }
 
+/* The document calls retryTimeout so in an update; NULL: the row has one name. */
+static const char *other_key_of(const struct spec_reader *reader, const struct spec_row *row)
+{
+    return reader->shape == SPEC_API && row->rule == SPEC_SECONDS ? "timeout" : NULL;
+}
+
+/* *ret is -1 if nothing is given. */
+static int read_seconds_at(struct spec_reader *reader,
+                           const struct dv_json *object,
+                           const char *key,
+                           const char *path,
+                           int64_t *ret)
+{
+    const struct dv_json *node = spec_at(object, key);
+    char member_path[PATH_TEXT_MAX];
+    *ret = -1;
+    if (!node || dv_json_is(node, DV_JSON_NULL))
+        return 0;
+    snprintf(member_path, sizeof(member_path), "%s%s%s", path, path[0] ? "." : "", key);
+    if (!dv_json_is(node, DV_JSON_NUMBER))
+        return wrong_type(reader, member_path, node, "a number");
+    return read_seconds(reader, node, member_path, ret);
+}
+
+static int read_two_names(struct spec_reader *reader,
+                          const struct spec_row *row,
+                          const struct dv_json *object,
+                          const char *path,
+                          int64_t *ret)
+{
+    const char *other_key = other_key_of(reader, row);
+    int64_t value = -1;
+    int64_t other;
+    int r = read_seconds_at(reader, object, row->api, path, &value);
+    if (r == 0)
+        r = read_seconds_at(reader, object, other_key, path, &other);
+    if (r < 0)
+        return r;
+    if (value >= 0 && other >= 0 && value != other)
+        return spec_bad(reader->err, path, "%s and %s differ; give one of them", row->api,
+                        other_key);
+    if (value >= 0 || other >= 0)
+        *ret = value >= 0 ? value : other;
+    return 0;
+}
+
 int spec_read(struct spec_reader *reader,
               const struct spec_map *map,
               const struct dv_json *object,
@@ -317,13 +363,19 @@ int spec_read(struct spec_reader *reader,
     for (size_t i = 0; i < map->count; i++) {
         const struct spec_row *row = &map->rows[i];
         const char *key = key_of(reader, row);
-        const struct dv_json *node = key ? spec_at(object, key) : NULL;
-        if (!node || dv_json_is(node, DV_JSON_NULL))
-            continue;
         const struct dv_field *field = spec_field_of(map->schema, row->field);
-        char member_path[PATH_TEXT_MAX];
-        snprintf(member_path, sizeof(member_path), "%s%s%s", path, path[0] ? "." : "", key);
-        int r = read_value(reader, row, field, node, member_path, (char *)body + field->offset);
+        void *at = (char *)body + field->offset;
+        int r = 0;
+        if (other_key_of(reader, row)) {
+            r = read_two_names(reader, row, object, path, at);
+        } else {
+            const struct dv_json *node = key ? spec_at(object, key) : NULL;
+            if (!node || dv_json_is(node, DV_JSON_NULL))
+                continue;
+            char member_path[PATH_TEXT_MAX];
+            snprintf(member_path, sizeof(member_path), "%s%s%s", path, path[0] ? "." : "", key);
+            r = read_value(reader, row, field, node, member_path, at);
+        }
         if (r < 0)
             return r;
     }
@@ -367,6 +419,9 @@ know(const struct spec_reader *reader, const struct spec_map *const *maps, const
     for (; *maps; maps++) {
         for (size_t i = 0; i < (*maps)->count; i++) {
             const char *key = key_of(reader, &(*maps)->rows[i]);
+            const char *other = other_key_of(reader, &(*maps)->rows[i]);
+            if (other && strcasecmp(other, name) == 0)
+                return KNOWN_LEAF;
             if (!key || strncasecmp(key, name, len) != 0)
                 continue;
             if (key[len] == '\0')
@@ -423,4 +478,37 @@ void spec_note_unknown(struct spec_reader *reader,
 {
     if (dv_json_is(object, DV_JSON_OBJECT))
         note_level(reader, maps, object, path, "");
+}
+
+struct others {
+    const char *const *known;
+    size_t count;
+};
+
+static const char *other_at(size_t index, void *ctx)
+{
+    const struct others *others = ctx;
+    return index < others->count ? others->known[index] : NULL;
+}
+
+void spec_note_others(struct spec_reader *reader,
+                      const struct dv_json *object,
+                      const char *const *known,
+                      size_t count)
+{
+    struct others others = {known, count};
+    for (const struct dv_json *at = dv_json_first(object); at; at = dv_json_next(at)) {
+        const char *key = dv_json_key(at);
+        size_t i = 0;
+        while (i < count && strcasecmp(key, known[i]) != 0)
+            i++;
+        if (i < count || reader->warning_count == SPEC_WARNINGS_MAX)
+            continue;
+        const char *near = dv_str_nearest(dv_str_of(key), other_at, &others);
+        char *text =
+            dv_arena_printf(reader->arena, "%.128s is not a known key%s%s%s", key,
+                            near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+        if (text)
+            reader->warnings[reader->warning_count++] = text;
+    }
 }

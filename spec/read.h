@@ -40,6 +40,12 @@ void spec_note_unknown(struct spec_reader *reader,
                        const struct dv_json *object,
                        const char *path);
 
+/* The same for an object that no map describes: members that are none of the `count` known ones. */
+void spec_note_others(struct spec_reader *reader,
+                      const struct dv_json *object,
+                      const char *const *known,
+                      size_t count);
+
 /* INVALID "path: rule" with the text made by the format. */
 int spec_bad(struct dv_error *err, const char *path, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -180,6 +180,9 @@ static int read_operation(struct dv_str args,
 
 /* -- artifacts ------------------------------------------------------------------------------ */
 
+/* Peers of Kanto know some errors by this word; the reason stands behind it. */
+#define INTERNAL "internal runtime error: "
+
 /* The first problem of a module is the one that is told. */
 __attribute__((format(printf, 3, 4))) static void
 reject(struct reader *r, struct dv_software_module *module, const char *format, ...)
@@ -194,6 +197,21 @@ reject(struct reader *r, struct dv_software_module *module, const char *format, 
     module->problem = dv_arena_strdup(r->arena, text);
 }
 
+/* As reject(), for what is an error to Kanto. */
+__attribute__((format(printf, 3, 4))) static void
+fault(struct reader *r, struct dv_software_module *module, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    if (module->problem)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    module->problem = dv_arena_strdup(r->arena, text);
+    module->is_fault = true;
+}
+
 static const struct {
     const char *key;
     size_t digits;
@@ -206,12 +224,14 @@ static const struct {
 
 #define SUM_COUNT (sizeof(sums) / sizeof(sums[0]))
 
+static const char blanks[] = " \t\r\n";
+static const char hex_digits[] = "0123456789abcdefABCDEF";
+
 /* Lower case, without blanks around it; NULL if that is no sum of so many digits. */
 static char *read_hex(struct reader *r, const char *text, size_t digits)
 {
-    static const char blanks[] = " \t\r\n";
     text += strspn(text, blanks);
-    size_t len = strspn(text, "0123456789abcdefABCDEF");
+    size_t len = strspn(text, hex_digits);
     if (len != digits || text[len + strspn(text + len, blanks)])
         return NULL;
     char *hex = dv_arena_strndup(r->arena, text, len);
@@ -219,6 +239,14 @@ static char *read_hex(struct reader *r, const char *text, size_t digits)
         if (hex[i] >= 'A' && hex[i] <= 'F')
             hex[i] = (char)(hex[i] - 'A' + 'a');
     return hex;
+}
+
+/* Well-formed, but of more digits than that kind of sum has. */
+static bool is_longer_hex(const char *text, size_t digits)
+{
+    text += strspn(text, blanks);
+    size_t len = strspn(text, hex_digits);
+    return len > digits && len % 2 == 0 && !text[len + strspn(text + len, blanks)];
 }
 
 static int read_checksums(struct reader *r,
@@ -244,7 +272,10 @@ static int read_checksums(struct reader *r,
         if (!text || !text[0])
             continue;
         char *hex = read_hex(r, text, sums[i].digits);
-        if (!hex)
+        if (!hex && is_longer_hex(text, sums[i].digits))
+            fault(r, module, INTERNAL "%s.checksums.%s: %zu hexadecimal digits are expected",
+                  r->path, sums[i].key, sums[i].digits);
+        else if (!hex)
             reject(r, module, "%s.checksums.%s: %zu hexadecimal digits are expected", r->path,
                    sums[i].key, sums[i].digits);
         memcpy((char *)artifact + sums[i].offset, &hex, sizeof(hex));
@@ -280,7 +311,8 @@ static int read_link(struct reader *r,
     int64_t protocol = 0;
     int64_t md5_protocol = 0;
     if (!dv_enum_parse(&dv_enum_artifact_protocol, key, &named)) {
-        reject(r, module, "%s.download: %.32s is not one of HTTPS, SFTP, HTTP, FTP", r->path, key);
+        fault(r, module, INTERNAL "%s.download: %.32s is not one of HTTPS, SFTP, HTTP, FTP",
+              r->path, key);
         return 0;
     }
     if (!is_given(object))
@@ -295,8 +327,8 @@ static int read_link(struct reader *r,
     if (e < 0 || !url)
         return e;
     if (!read_scheme(url, &protocol) || (md5url && !read_scheme(md5url, &md5_protocol))) {
-        reject(r, module, "%s.download.%s: a link begins with https, sftp, http or ftp, and a host",
-               r->path, dv_enum_api(&dv_enum_artifact_protocol, named));
+        fault(r, module, "%s.download.%s: a link begins with https, sftp, http or ftp, and a host",
+              r->path, dv_enum_api(&dv_enum_artifact_protocol, named));
         return 0;
     }
     link.protocol = (enum dv_artifact_protocol)protocol;
@@ -329,7 +361,7 @@ static int read_links(struct reader *r,
     for (const struct dv_json *at = dv_json_first(download); e == 0 && at; at = dv_json_next(at))
         e = read_link(r, at, module, artifact);
     if (e == 0 && artifact->links.count == 0)
-        reject(r, module, "%s.download: at least one link is required", r->path);
+        fault(r, module, INTERNAL "%s.download: at least one link is required", r->path);
     return e;
 }
 

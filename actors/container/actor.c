@@ -21,6 +21,7 @@ static dv_handler_fn on_create_again;
 static dv_handler_fn on_snapshot_query;
 static dv_handler_fn on_progress;
 static dv_handler_fn on_halt;
+static dv_handler_fn on_retry;
 
 static int parse_stop(struct container *c, struct task *task, struct dv_error *err)
 {
@@ -36,6 +37,8 @@ static int parse_stop_options(struct container *c, struct task *task, struct dv_
     int r = dv_spec_stop_options(dv_str_of(task->args), &options, err);
     if (r < 0)
         return r;
+    if (options.unknown[0])
+        dv_log(DV_LOG_WARN, "stopWithOptions '%s': %s", c->name, options.unknown);
     task->signal = options.signal;
     task->is_force = options.is_force;
     task->timeout_ms =
@@ -80,6 +83,7 @@ static const struct dv_handler handlers[] = {
     {DV_KIND_container_why_query, container_on_why_query},
     {DV_KIND_image_progress, on_progress},
     {DV_KIND_container_halt_cmd, on_halt},
+    {DV_KIND_container_retry_cmd, on_retry},
 };
 
 static const struct operation *operation_of(const char *name)
@@ -236,6 +240,21 @@ static int on_progress(struct dv_cell *cell,
         copy.owner = c->record->id;
         dv_post(cell, DV_ADDRESS_SOFTWARE, DV_KIND_image_progress, &copy);
     }
+    return 0;
+}
+
+static int
+on_retry(struct dv_cell *cell, const void *body, struct dv_request **request, struct dv_error *err)
+{
+    (void)body;
+    (void)err;
+    struct container *c = dv_cell_state(cell);
+    if (!container_is_up(c) && !c->restart_timer && !container_has_automatic(c)) {
+        container_consider_restart(c, true);
+        container_commit(c, 0, NULL, NULL);
+    }
+    if (*request)
+        dv_answer_done(cell, request);
     return 0;
 }
 

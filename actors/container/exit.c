@@ -104,25 +104,41 @@ struct dv_restart_limits container_restart_limits(const struct container *c)
     };
 }
 
-void container_consider_restart(struct container *c, bool is_failed_start)
+static bool decide_restart(const struct container *c,
+                           bool is_failed_start,
+                           int64_t ran_ms,
+                           int64_t *ret_wait_ms)
 {
-    int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
     struct dv_restart_limits limits = container_restart_limits(c);
     struct dv_restart_end end = {
         .exit_code = c->record->state->exit_code,
-        .ran_ms = is_failed_start ? -1 : c->ran_ms,
+        .ran_ms = ran_ms,
         .restart_count = c->record->restart_count,
         .previous_ms = c->record->restart_wait_ms,
         .manually_stopped = c->record->manually_stopped,
         .is_failed_start = is_failed_start,
     };
+    return dv_restart_decide(c->record->spec->restart_policy, &limits, &end, ret_wait_ms);
+}
+
+void container_consider_restart(struct container *c, bool is_failed_start)
+{
+    int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(c->cell));
     int64_t wait_ms;
-    if (!dv_restart_decide(c->record->spec->restart_policy, &limits, &end, &wait_ms))
+    if (!decide_restart(c, is_failed_start, is_failed_start ? -1 : c->ran_ms, &wait_ms))
         return;
     c->record->restart_wait_ms = wait_ms;
     wait_ms = dv_restart_spread(wait_ms, dv_cell_random(c->cell));
     c->record->restart_due_ns = now_ns + wait_ms * NS_PER_MS;
     c->restart_timer = dv_timer_set(c->cell, wait_ms, on_restart_due, NULL);
+}
+
+void container_reconsider_restart(struct container *c)
+{
+    bool is_failed_start = c->record->state->status == DV_STATUS_STOPPED;
+    int64_t wait_ms;
+    if (container_restart_is_pending(c) && !decide_restart(c, is_failed_start, -1, &wait_ms))
+        container_cancel_restart(c);
 }
 
 /* An end that nobody asked for, and what the policy makes of it. */

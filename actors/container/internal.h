@@ -162,6 +162,8 @@ void container_take_exit(struct container *c, const struct dv_container_exited *
 void container_settle_early_exit(struct container *c);
 /* A failed start or an exit: arms the restart timer if the policy wants it. */
 void container_consider_restart(struct container *c, bool is_failed_start);
+/* The policy has changed: a pending restart that it does not want is canceled, and nothing else. */
+void container_reconsider_restart(struct container *c);
 struct dv_restart_limits container_restart_limits(const struct container *c);
 void container_cancel_restart(struct container *c);
 /* As that, but the next davitd goes on with it. */

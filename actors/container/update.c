@@ -31,6 +31,12 @@ static void on_stored(struct dv_cell *cell, void *ctx, const struct dv_outcome *
         task_done(c, NULL);
 }
 
+static bool is_same_policy(const struct dv_restart_policy *a, const struct dv_restart_policy *b)
+{
+    return a->type == b->type && a->max_retry_count == b->max_retry_count &&
+           a->retry_timeout_ns == b->retry_timeout_ns;
+}
+
 static void take(struct container *c,
                  struct task *task,
                  const struct dv_container_record *changed,
@@ -41,10 +47,14 @@ static void take(struct container *c,
         task_done(c, NULL);
         return;
     }
+    bool is_policy_new =
+        !is_same_policy(c->record->spec->restart_policy, changed->spec->restart_policy);
     if (container_adopt_record(c, changed, &err) < 0) {
         fail(c, &err);
         return;
     }
+    if (is_policy_new)
+        container_reconsider_restart(c);
     container_publish(c, DV_CHANGE_CONFIG, NULL);
     container_commit(c, task->sequence, on_stored, task);
 }
@@ -105,6 +115,12 @@ void container_limit(struct container *c, struct task *task)
         task_failed(c, &err);
 }
 
+static void report_unknown(const struct container *c, const struct dv_container_record *changed)
+{
+    for (size_t i = c->record->warnings.count; i < changed->warnings.count; i++)
+        dv_log(DV_LOG_WARN, "update '%s': %s", c->name, changed->warnings.items[i]);
+}
+
 /* What was not answered in time may be done all the same, later. */
 static bool is_unclear(const struct dv_error *error)
 {
@@ -145,6 +161,7 @@ void container_update(struct container *c, struct task *task)
         fail(c, &err);
         return;
     }
+    report_unknown(c, changed);
     const struct dv_resources *wanted = changed->spec->resources;
     if (dv_resources_are_same(c->record->spec->resources, wanted)) {
         take(c, task, changed, is_changed);

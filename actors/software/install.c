@@ -215,7 +215,11 @@ void software_install(struct software *s)
     }
     software_report(s, DV_SOFTWARE_STARTED, NULL);
     if (module->problem) {
-        software_end_module(s, DV_SOFTWARE_FINISHED_REJECTED, module->problem);
+        /* Whatever is wrong with an artifact is found while it is fetched, for a peer. */
+        software_report(s, DV_SOFTWARE_DOWNLOADING, NULL);
+        software_end_module(
+            s, module->is_fault ? DV_SOFTWARE_FINISHED_ERROR : DV_SOFTWARE_FINISHED_REJECTED,
+            module->problem);
         return;
     }
     s->arena = dv_arena_new(MODULE_BYTES);

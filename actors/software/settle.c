@@ -278,6 +278,9 @@ static void on_put_back(struct dv_cell *cell, void *ctx, const struct dv_outcome
     if (outcome->error) {
         dv_log(DV_LOG_ERROR, "software: '%s' does not run as before: %s", part->name,
                outcome->error->text);
+        struct dv_address old = dv_address_of(DV_CONTAINER_PREFIX, part->replaces);
+        struct dv_container_retry_cmd nothing;
+        dv_post(cell, old.text, DV_KIND_container_retry_cmd, &nothing);
         size_t len = strlen(s->reason);
         snprintf(s->reason + len, sizeof(s->reason) - len, "; %.300s", outcome->error->text);
     } else if (part->was_paused) {

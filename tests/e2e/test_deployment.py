@@ -73,7 +73,7 @@ def initial(world, broker, peer, registry):
     return Deployment(world, broker, peer, registry, "init")
 
 
-@pytest.mark.shows("K48")
+@pytest.mark.shows("K48", "deployment-names")
 def test_files_become_containers_that_run(deployment, peer, sleeper):
     deployment.write("one.json", sleeper, container_name="own-name",
                      config={"env": ["COLOUR=red"], "cmd": inside.staying("echo $COLOUR")})

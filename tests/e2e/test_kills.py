@@ -113,6 +113,7 @@ def running(gateway):
 
 @pytest.mark.deadline(240)
 @pytest.mark.parametrize("point, how", CELLS)
+@pytest.mark.shows("acknowledged", "repeats", "deadlines")
 def test_a_life_goes_on(world, broker, peer, registry, point, how):
     lives = registry.push(images.busybox(
         ["sh", "-c", "trap 'exit 9' TERM; echo begins; while :; do sleep 0.05; done"]), "test/lives")

@@ -271,6 +271,7 @@ def test_processor_time_is_what_the_process_used(world, gateway, peer, registry)
 
 
 @pytest.mark.runtime
+@pytest.mark.shows("K43")
 def test_memory_and_tasks_are_what_the_container_took(gateway, peer, registry):
     container, pid = run(peer, registry,
                          "dd if=/dev/zero of=/dev/shm/x bs=1M count=32 2>/dev/null; "

@@ -188,15 +188,25 @@ def test_what_is_not_as_promised_is_rejected(gateway, peer, server, sleeper):
     assert "CRC32 is not one of MD5, SHA1, SHA256" in \
         rejected(peer, artifact(server, "/x", good, {"CRC32": "00000000"}))
     assert "without folders" in rejected(peer, artifact(server, "/x", good, filename="../x"))
-    assert "GOPHER is not one of" in rejected(
-        peer, artifact(server, "/x", good, download={"GOPHER": {"url": "gopher://h/"}}))
-    assert "a link begins with" in rejected(
-        peer, artifact(server, "/x", good, download={"HTTP": {"url": "file:///etc/passwd"}}))
-    assert "at least one link" in rejected(peer, artifact(server, "/x", good, download={}))
     assert "at most 1048576" in rejected(peer, artifact(server, "/x", good, size=100 << 20))
     server.put("/large", b" " * (3 << 20))
     assert "larger than a container description" in rejected(
         peer, {"download": {"HTTPS": {"url": server.url + "/large"}}})
+
+
+@pytest.mark.shows("K26", "K27")
+def test_what_kanto_calls_an_internal_error_is_one_with_its_reason(gateway, peer, server, sleeper):
+    good = description(sleeper, "x")
+    for wrong, reason in (({"download": {"GOPHER": {"url": "gopher://h/"}}}, "GOPHER is not one of"),
+                          ({"download": {}}, "at least one link"),
+                          ({"checksums": {"MD5": "0" * 40}}, "32 hexadecimal digits")):
+        after = peer.mark()
+        message = rejected(peer, {**artifact(server, "/x", good), **wrong}, status="FINISHED_ERROR")
+        assert message.startswith("internal runtime error: ") and reason in message, message
+        assert statuses(reports(peer, after)) == ["STARTED", "DOWNLOADING", "FINISHED_ERROR"]
+    assert "a link begins with" in rejected(
+        peer, artifact(server, "/x", good, download={"HTTP": {"url": "file:///etc/passwd"}}),
+        status="FINISHED_ERROR")
 
 
 @pytest.mark.shows("K27")
@@ -238,7 +248,7 @@ def test_operations_that_are_none_are_refused(gateway, peer):
         refused(operation, {}, 404)
 
 
-@pytest.mark.shows("K28", "D19")
+@pytest.mark.shows("K28", "D19", "remove-matches")
 def test_remove_knows_ids_modules_and_names(gateway, peer, server, sleeper):
     install(peer, module("shop", artifact(server, "/1", description(sleeper, "a")),
                          artifact(server, "/2", description(sleeper, "b")), version="7"))

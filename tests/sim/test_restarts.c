@@ -212,6 +212,32 @@ Test(restarts, a_pending_restart_is_not_hurried_by_a_restart_of_the_daemon)
     cr_expect_geq(starts() - before, 1);
 }
 
+Test(restarts, a_start_that_failed_for_an_update_is_left_to_the_policy)
+{
+    char id[129];
+    create("\"type\":\"unless-stopped\"", id);
+    command(id, "stop");
+    cr_assert_eq(
+        dv_fake_machine_fail(sim->machine, DV_FAKE_START, NULL, 1, DV_ERR_FAILED, "no", NULL), 0);
+    char feature[FAKE_TEXT_MAX];
+    snprintf(feature, sizeof(feature), "Container:%s", id);
+    size_t index = fake_cloud_send(sim->cloud, feature, "start", "", NULL, true);
+    daemon_sim_run(sim, 60000);
+    cr_assert_eq(fake_cloud_command(sim->cloud, index)->status, 500);
+    cr_assert(!is_running(id), "a start that somebody asked for is not tried again by itself");
+
+    DV_AUTO(dv_arena) arena = dv_arena_new(LIST_BYTES);
+    struct dv_container_retry_cmd nothing;
+    struct dv_error err = DV_ERROR_INIT;
+    uint16_t kind;
+    void *body;
+    cr_assert_eq(dv_system_ask(sim->system, feature, DV_KIND_container_retry_cmd, &nothing, 1000,
+                               arena, &kind, &body, &err),
+                 0, "%s", err.text);
+    daemon_sim_run(sim, 5000);
+    cr_assert(is_running(id));
+}
+
 Test(restarts, a_storm_is_spread_and_leaves_workers_for_commands)
 {
     static char ids[60][129];

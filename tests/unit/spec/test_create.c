@@ -276,6 +276,21 @@ Test(create, equal_reservation_and_bare_sizes_are_accepted)
                 "\"10485760B\"}}}");
 }
 
+/* shows: D24, K32 */
+Test(create, empty_lists_are_not_given)
+{
+    const struct dv_container_spec *spec =
+        with_config("{\"imageRef\":\"r/a:1\",\"config\":{\"privileged\":true,\"devices\":[],"
+                    "\"extraCapabilities\":[],\"env\":[],\"mountPoints\":[]}}")
+            .record->spec;
+    cr_assert(spec->is_privileged);
+    cr_assert_eq(spec->devices.count + spec->extra_capabilities.count, 0);
+    spec = with_config("{\"imageRef\":\"r/a:1\",\"config\":{\"networkMode\":\"HOST\","
+                       "\"portMappings\":[],\"extraHosts\":[]}}")
+               .record->spec;
+    cr_assert_eq(spec->port_mappings.count, 0);
+}
+
 /* shows: sentinels */
 Test(create, documented_sentinels_mean_not_given)
 {

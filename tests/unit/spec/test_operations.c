@@ -66,6 +66,18 @@ Test(operations, stop_options_refuse_what_is_no_signal_or_time)
     }
 }
 
+/* shows: json-keys */
+Test(operations, unknown_stop_options_are_noted)
+{
+    struct dv_stop_options options;
+    const char *value = "{\"Force\":true,\"timout\":5,\"x\":1}";
+    cr_assert_eq(dv_spec_stop_options(dv_str_of(value), &options, &err), 0, "%s", err.text);
+    cr_expect(options.is_force);
+    cr_expect_str_eq(options.unknown, "timout is not a known key, did you mean 'timeout'?");
+    cr_assert_eq(dv_spec_stop_options(dv_str_of("{\"SIGNAL\":9}"), &options, &err), 0);
+    cr_expect_str_empty(options.unknown);
+}
+
 Test(operations, remove_takes_a_boolean_or_nothing)
 {
     bool force;
@@ -203,6 +215,54 @@ Test(operations, update_without_effect_is_no_change)
         cr_expect_eq(dv_spec_update(dv_str_of(same[i]), record, arena, &changed, &is_changed, &err),
                      0, "%s", err.text);
         cr_expect_not(is_changed, "%s", same[i]);
+    }
+}
+
+/* shows: json-keys */
+Test(operations, unknown_keys_of_an_update_are_noted_and_no_change)
+{
+    DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);
+    struct dv_container_record *record = make(arena, "{\"odd\":1}");
+    struct dv_container_record *changed;
+    bool is_changed;
+    const char *value = "{\"resource\":{},\"restartPolicy\":{\"maxRetries\":1},\"Resources\":{"
+                        "\"memori\":\"1G\"}}";
+    cr_assert_eq(record->warnings.count, 1);
+    cr_assert_eq(dv_spec_update(dv_str_of(value), record, arena, &changed, &is_changed, &err), 0,
+                 "%s", err.text);
+    cr_expect_not(is_changed);
+    cr_assert_eq(changed->warnings.count, 4);
+    cr_expect_str_eq(changed->warnings.items[1],
+                     "resource is not a known key, did you mean 'resources'?");
+    cr_expect_not_null(
+        strstr(changed->warnings.items[2], "restartPolicy.maxRetries is not a known"));
+    cr_expect_str_eq(changed->warnings.items[3],
+                     "resources.memori is not a known key, did you mean 'memory'?");
+    cr_assert_eq(dv_spec_update(dv_str_of(value), changed, arena, &changed, &is_changed, &err), 0);
+    cr_expect_eq(changed->warnings.count, 4, "the same again is not told again");
+}
+
+/* shows: D10, D28 */
+Test(operations, timeout_of_a_policy_has_two_names)
+{
+    static const char *const policies[] = {
+        "{\"type\":\"always\",\"timeout\":7}",
+        "{\"type\":\"always\",\"retryTimeout\":7}",
+        "{\"type\":\"on-failure\",\"timeout\":7,\"retryTimeout\":7}",
+        "{\"type\":\"unless-stopped\",\"Timeout\":7.9}",
+    };
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        DV_AUTO(dv_arena) arena = dv_arena_new(4 << 20);
+        struct dv_container_record *record = make(arena, "{}");
+        struct dv_container_record *changed;
+        bool is_changed;
+        char text[200];
+        snprintf(text, sizeof(text), "{\"restartPolicy\":%s}", policies[i]);
+        cr_assert_eq(dv_spec_update(dv_str_of(text), record, arena, &changed, &is_changed, &err), 0,
+                     "%s: %s", text, err.text);
+        cr_expect_eq(changed->spec->restart_policy->retry_timeout_ns, 7000000000LL, "%s", text);
+        record = make(arena, text);
+        cr_expect_eq(record->spec->restart_policy->retry_timeout_ns, 7000000000LL, "%s", text);
     }
 }
 

@@ -106,6 +106,34 @@ Test(software, what_is_wrong_with_a_module_is_its_own_problem)
     cr_assert_str_eq(problem(LINK), "none", "no checksum at all is a warning later");
 }
 
+/* shows: K27 */
+Test(software, what_is_an_error_to_kanto_is_no_rejection)
+{
+    static const struct {
+        const char *artifact;
+        bool is_fault;
+        bool is_internal;
+    } table[] = {
+        {"\"download\":{}", true, true},
+        {"\"download\":{\"GOPHER\":{\"url\":\"gopher://h\"}}", true, true},
+        {"\"download\":{\"HTTP\":{\"url\":\"file:///etc/passwd\"}}", true, false},
+        {LINK ",\"checksums\":{\"MD5\":\"" SHA1 "\"}", true, true},
+        {LINK ",\"checksums\":{\"MD5\":\" " MD5 MD5 "\\n\"}", true, true},
+        {LINK ",\"checksums\":{\"SHA1\":\"" MD5 "\"}", false, false},
+        {LINK ",\"checksums\":{\"SHA1\":\"" SHA1 "0\"}", false, false},
+        {LINK ",\"checksums\":{\"MD5\":\"" MD5 " x\"}", false, false},
+        {LINK ",\"checksums\":{\"CRC\":\"1\"}", false, false},
+        {LINK ",\"filename\":\"../x\"", false, false},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        const char *text = problem(table[i].artifact);
+        cr_expect_str_neq(text, "none", "%s", table[i].artifact);
+        cr_expect_eq(operation.modules.items[0].is_fault, table[i].is_fault, "%s", text);
+        cr_expect_eq(strncmp(text, "internal runtime error: ", 24) == 0, table[i].is_internal, "%s",
+                     text);
+    }
+}
+
 static enum dv_error_class refused(const char *text)
 {
     err = DV_ERROR_INIT;

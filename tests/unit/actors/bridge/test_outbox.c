@@ -61,6 +61,7 @@ Test(outbox, beyond_its_bound_a_whole_feature_replaces_what_waits_of_it)
     cr_assert_null(dv_outbox_next(outbox), "an older state does not come behind it");
 }
 
+/* shows: outbox */
 Test(outbox, a_delete_is_never_dropped)
 {
     DV_AUTO(dv_outbox) outbox = dv_outbox_new(1, 10);

@@ -89,6 +89,7 @@ static void fill_v1(struct rig *rig)
     put(rig, "pids", "pids.current", "6\n");
 }
 
+/* shows: K43 */
 Test(usage, v1_is_read_from_its_hierarchies)
 {
     struct rig rig;
@@ -105,6 +106,7 @@ Test(usage, v1_is_read_from_its_hierarchies)
     rig_done(&rig);
 }
 
+/* shows: K43 */
 Test(usage, v2_is_read_from_one_folder)
 {
     struct rig rig;
