@@ -241,6 +241,19 @@ class Run:
         for runtime, row in zip(runtimes, rows):
             self.report(f"e2e cgroup v2 {runtime}", row[0], row[1], start, row[2])
 
+    def systemd(self):
+        """The packaged units under a real systemd, over two boots."""
+        start = time.monotonic()
+        results = RESULTS / "systemd.xml"
+        results.unlink(missing_ok=True)
+        code, output = self.command(
+            ["/usr/bin/python3", "-I", ROOT / "scripts" / "lib" / "systemd_machine.py",
+             BUILD / "release", results], 3600)
+        passed, failed = count_junit(results)
+        if (code != 0 or passed == 0) and failed == 0:
+            failed = 1
+        self.report("systemd", passed, failed, start, output)
+
     def check(self):
         start = time.monotonic()
         code, output = self.command([ROOT / "scripts" / "check"], 600)
@@ -340,6 +353,7 @@ def run_suites(run):
                    {**environment, "DAVIT_E2E_RUNTIME": "crun"}, "runtime")
         if full:
             run.unified(["crun", "runc"])
+            run.systemd()
 
 
 def main():
@@ -350,7 +364,7 @@ def main():
     parser.add_argument("--full", action="store_true",
                         help="whole matrices: all simulation seeds, half a minute for each fuzz "
                              "target, unit tests of every preset, every end-to-end combination, "
-                             "a machine with cgroup v2 alone")
+                             "a machine with cgroup v2 alone, one that systemd boots")
     parser.add_argument("--record", action="store_true",
                         help="with --full: writes what was counted to docs/reliability.md")
     parser.add_argument("suite", nargs="*", metavar="SUITE",

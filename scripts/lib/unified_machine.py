@@ -47,8 +47,8 @@ for module in @MODULES@; do
 done
 ip link set lo up
 cd /davit
-export DAVIT_E2E_BIN=/davit/bin DAVIT_E2E_RUNTIME=@RUNTIME@ DAVIT_E2E_SLOW=@SLOW@
-python3.11 -m pytest -q -p no:cacheprovider --tb=short -m runtime --junitxml=/tmp/results.xml \
+export DAVIT_E2E_BIN=/davit/bin DAVIT_E2E_RUNTIME=@RUNTIME@ DAVIT_E2E_SLOW=@SLOW@ DAVIT_E2E_MACHINE=1
+python3.11 -m pytest -q -p no:cacheprovider --tb=short -m "runtime or machine" --junitxml=/tmp/results.xml \
     tests/e2e @ARGUMENTS@ > /tmp/output.txt 2>&1
 tail -n 5 /tmp/output.txt
 cd /tmp && tar -cf /dev/nvme0n2 results.xml output.txt
@@ -144,6 +144,32 @@ def add_python(tree):
     tree.place("/usr/bin/python3").symlink_to("python3.11")
 
 
+def busybox():
+    return next(p for p in ("/usr/bin/busybox", "/bin/busybox") if pathlib.Path(p).exists())
+
+
+def add_busybox(tree):
+    tree.add(busybox(), "/usr/bin/busybox")
+    for applet in run(busybox(), "--list").split():
+        (tree.top / "busybox" / applet).symlink_to("/usr/bin/busybox")
+
+
+def add_modules(tree, version):
+    modules = f"lib/modules/{version}"
+    shutil.copytree(WORK / "kernel" / modules, tree.top / "usr" / modules, dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns("sound", "gpu", "infiniband", "scsi", "media"))
+    run(busybox(), "depmod", "-b", tree.top, version, stderr=subprocess.DEVNULL)
+
+
+def make_image(tree, image):
+    """The file system of the tree, which goes."""
+    image.unlink(missing_ok=True)
+    run("truncate", "-s", "1500M", image)
+    run("mkfs.ext4", "-q", "-O", "^has_journal", "-d", tree.top, image)
+    shutil.rmtree(tree.top)
+    return image
+
+
 def make_root(programs, runtime, version, arguments):
     tree = Tree(WORK / f"root-{runtime}")
     for program in PROGRAMS:
@@ -154,14 +180,8 @@ def make_root(programs, runtime, version, arguments):
         if program.is_file() and is_elf(program):
             tree.add(program, f"/davit/bin/{program.name}")
     tree.add_libraries()
-    busybox = next(p for p in ("/usr/bin/busybox", "/bin/busybox") if pathlib.Path(p).exists())
-    tree.add(busybox, "/usr/bin/busybox")
-    for applet in run(busybox, "--list").split():
-        (tree.top / "busybox" / applet).symlink_to("/usr/bin/busybox")
-    modules = f"lib/modules/{version}"
-    shutil.copytree(WORK / "kernel" / modules, tree.top / "usr" / modules, dirs_exist_ok=True,
-                    ignore=shutil.ignore_patterns("sound", "gpu", "infiniband", "scsi", "media"))
-    run(busybox, "depmod", "-b", tree.top, version, stderr=subprocess.DEVNULL)
+    add_busybox(tree)
+    add_modules(tree, version)
     for folder in ("tests/e2e", "tests/golden"):
         shutil.copytree(ROOT / folder, tree.top / "davit" / folder,
                         ignore=shutil.ignore_patterns("__pycache__"))
@@ -177,12 +197,21 @@ def make_root(programs, runtime, version, arguments):
                         .replace("@ARGUMENTS@", shlex.join(arguments))}.items():
         (tree.top / name).write_text(text)
     (tree.top / "init").chmod(0o755)
-    image = WORK / f"root-{runtime}.img"
-    image.unlink(missing_ok=True)
-    run("truncate", "-s", "1500M", image)
-    run("mkfs.ext4", "-q", "-O", "^has_journal", "-d", tree.top, image)
-    shutil.rmtree(tree.top)
-    return image
+    return make_image(tree, WORK / f"root-{runtime}.img")
+
+
+def emulator(kernel, image, disk, options, keeps_root=False):
+    """The command of QEMU; what is written to the root disk is kept only if told."""
+    return [
+        "qemu-system-x86_64", "-accel", "tcg,tb-size=256", "-machine", "q35",
+        "-cpu", "qemu64,+rdrand", "-smp", "2", "-m", "1024", "-nodefaults", "-no-user-config",
+        "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", str(kernel),
+        "-device", "nvme,id=nv,serial=unified",
+        "-drive", f"file={image},format=raw,if=none,id=root,snapshot={'off' if keeps_root else 'on'}",
+        "-device", "nvme-ns,drive=root,bus=nv,nsid=1",
+        "-drive", f"file={disk},format=raw,if=none,id=results",
+        "-device", "nvme-ns,drive=results,bus=nv,nsid=2",
+        "-append", options]
 
 
 def boot(kernel, image, results):
@@ -190,17 +219,8 @@ def boot(kernel, image, results):
     disk = image.with_name(f"{image.stem}-results.img")
     disk.unlink(missing_ok=True)
     run("truncate", "-s", "32M", disk)
-    command = [
-        "qemu-system-x86_64", "-accel", "tcg,tb-size=256", "-machine", "q35",
-        "-cpu", "qemu64,+rdrand", "-smp", "2", "-m", "1024", "-nodefaults", "-no-user-config",
-        "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", str(kernel),
-        "-device", "nvme,id=nv,serial=unified",
-        "-drive", f"file={image},format=raw,if=none,id=root,snapshot=on",
-        "-device", "nvme-ns,drive=root,bus=nv,nsid=1",
-        "-drive", f"file={disk},format=raw,if=none,id=results",
-        "-device", "nvme-ns,drive=results,bus=nv,nsid=2",
-        "-append", "console=ttyS0 panic=-1 quiet loglevel=1 root=/dev/nvme0n1 rootfstype=ext4 rw "
-                   "init=/init"]
+    command = emulator(kernel, image, disk, "console=ttyS0 panic=-1 quiet loglevel=1 "
+                       "root=/dev/nvme0n1 rootfstype=ext4 rw init=/init")
     try:
         subprocess.run(command, stdin=subprocess.DEVNULL, timeout=GUEST_LIMIT_S)
     except subprocess.TimeoutExpired:

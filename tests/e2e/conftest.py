@@ -37,6 +37,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "deadline(seconds): how long the test may take")
     config.addinivalue_line("markers", "full: only in a full run (DAVIT_E2E_FULL=1)")
     config.addinivalue_line("markers", "runtime: run again with crun (DAVIT_E2E_RUNTIME=crun)")
+    config.addinivalue_line("markers", "machine: only in the guest of unified_machine.py, whose "
+                            "clock it may set (DAVIT_E2E_MACHINE=1)")
     config.addinivalue_line("markers", "shows(*rows): rows of docs/conformance.md that this proves")
     worlds.become_subreaper()
     if REPORT:
@@ -50,6 +52,8 @@ def pytest_collection_modifyitems(config, items):
     chosen = items[:]
     if os.environ.get("DAVIT_E2E_FULL") != "1":
         chosen = [item for item in items if not item.get_closest_marker("full")]
+    if os.environ.get("DAVIT_E2E_MACHINE") != "1":
+        chosen = [item for item in chosen if not item.get_closest_marker("machine")]
     if os.environ.get("DAVIT_E2E_SHARD"):
         number, count = map(int, os.environ["DAVIT_E2E_SHARD"].split("/"))
         chosen = chosen[number::count]
