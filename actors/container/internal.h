@@ -37,6 +37,7 @@ struct task {
     bool is_automatic;          /* start: by the restart policy */
     bool is_removing;           /* stop: a step of a remove */
     bool is_halting;            /* stop: not by hand, the restart policy goes on at the next boot */
+    bool is_repaired;           /* start: its image was made whole */
     bool answers_create;        /* start: answered with the id, also when it fails */
 };
 

@@ -154,11 +154,62 @@ static void on_watched(struct dv_cell *cell, void *ctx, const struct dv_outcome 
         let_run(c, ctx);
 }
 
+static void create_in_runtime(struct container *c, struct task *task);
+
+/* The record takes what the image is made of here. */
+static int take_image(struct container *c, const struct dv_image_ready *ready, struct dv_error *err)
+{
+    struct dv_container_record copy = *c->record;
+    copy.image_id = ready->image_id;
+    copy.layers = ready->layers;
+    copy.is_image_encrypted = ready->is_encrypted;
+    /* The answer is borrowed; the copy owns its texts. */
+    return container_adopt_record(c, &copy, err);
+}
+
+static void on_repaired(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
+{
+    if (dv_cell_is_ending(cell))
+        return;
+    struct container *c = dv_cell_state(cell);
+    const struct dv_image_ready *ready = outcome->body;
+    struct dv_error err = DV_ERROR_INIT;
+    if (outcome->error) {
+        err = *outcome->error;
+        dv_error_prefix(&err, "its image is damaged and could not be repaired: ");
+        fail_start(c, &err);
+    } else if (strcmp(ready->image_id, c->record->image_id) != 0) {
+        dv_error_set(&err, DV_ERR_CORRUPT,
+                     "its image is damaged, and '%s' names another one by now, which a container "
+                     "that exists does not take: create it again",
+                     c->record->spec->image_ref);
+        fail_start(c, &err);
+    } else if (take_image(c, ready, &err) < 0) {
+        fail_start(c, &err);
+    } else {
+        dv_log(DV_LOG_WARN, "container '%s': its image is whole again", c->name);
+        create_in_runtime(c, ctx);
+    }
+}
+
+/* What is missing of its image is unpacked again, or fetched, once. */
+static bool repair(struct container *c, struct task *task, const struct dv_error *cause)
+{
+    if (cause->class != DV_ERR_CORRUPT || task->is_repaired || !c->record->image_id)
+        return false;
+    dv_log(DV_LOG_WARN, "container '%s': %s: its image is repaired", c->name, cause->text);
+    task->is_repaired = true;
+    container_ask_image(c, on_repaired, task);
+    return true;
+}
+
 static void on_created(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
     if (dv_cell_is_ending(cell))
         return;
     struct container *c = dv_cell_state(cell);
+    if (outcome->error && repair(c, ctx, outcome->error))
+        return;
     if (outcome->error) {
         fail_start(c, outcome->error);
         return;
@@ -199,14 +250,7 @@ static void on_image(struct dv_cell *cell, void *ctx, const struct dv_outcome *o
         fail_start(c, outcome->error);
         return;
     }
-    const struct dv_image_ready *ready = outcome->body;
-    c->record->image_id = ready->image_id;
-    c->record->layers = ready->layers;
-    c->record->is_image_encrypted = ready->is_encrypted;
-    /* The answer is borrowed; the copy owns its texts. */
-    if (container_adopt_record(c, c->record, &err) < 0) {
-        c->record->image_id = NULL;
-        c->record->layers = (struct dv_texts){NULL, 0};
+    if (take_image(c, outcome->body, &err) < 0) {
         fail_start(c, &err);
         return;
     }

@@ -5,6 +5,7 @@
 #include "runtime/image/config.h"
 #include "runtime/image/digest.h"
 #include "runtime/image/image.h"
+#include "runtime/image/layer_seal.h"
 #include "runtime/image/layers.h"
 #include "runtime/image/names.h"
 #include "runtime/image/store_state.h"
@@ -328,21 +329,57 @@ static int remove_partial(struct collection *c, struct dv_error *err)
  */
 static int take_away(struct dv_image_store *store, const char *id, struct dv_error *err)
 {
-    char path[PATH_MAX], record[PATH_MAX], staged[PATH_MAX];
+    char path[PATH_MAX], record[PATH_MAX], seal[PATH_MAX], staged[PATH_MAX];
     pthread_mutex_lock(&store->layers_lock);
     unsigned long number = ++store->staged;
     int n = snprintf(staged, sizeof(staged), "%s/out-%lu", store->staging_dir, number);
     int m = snprintf(path, sizeof(path), "%s/%s", store->layers_dir, id);
     int k = snprintf(record, sizeof(record), "%s/%s", store->ids_dir, id);
+    int l = snprintf(seal, sizeof(seal), "%s/%s" DV_LAYER_SEAL_SUFFIX, store->ids_dir, id);
     int r = 0;
-    if (n < 0 || n >= PATH_MAX || m < 0 || m >= PATH_MAX || k < 0 || k >= PATH_MAX)
+    if (n < 0 || n >= PATH_MAX || m < 0 || m >= PATH_MAX || k < 0 || k >= PATH_MAX || l < 0 ||
+        l >= PATH_MAX)
         r = dv_error_set(err, DV_ERR_LIMIT, "path of layer %s is too long", id);
     else if (rename(path, staged) < 0)
         r = dv_error_sys(err, DV_ERR_IO, errno, "rename '%s' to '%s'", path, staged);
-    else
+    else {
         (void)unlink(record);
+        (void)unlink(seal);
+    }
     pthread_mutex_unlock(&store->layers_lock);
     return r;
+}
+
+static bool has_container(const struct collection *c, const char *id, size_t len)
+{
+    const struct dv_texts *used = &c->job->used_layers;
+    for (size_t i = 0; i < used->count; i++)
+        if (strlen(used->items[i]) == len && memcmp(used->items[i], id, len) == 0)
+            return true;
+    return false;
+}
+
+/* Damaged layers were set aside for containers that ran on them. */
+static int remove_damaged(struct collection *c, struct dv_error *err)
+{
+    char path[PATH_MAX];
+    int n = snprintf(path, sizeof(path), "%s/damaged", c->store->layers_dir);
+    dv_autoclosedir DIR *dir = n > 0 && n < PATH_MAX ? opendir(path) : NULL;
+    if (!dir)
+        return errno == ENOENT ? 0 : dv_error_sys(err, DV_ERR_IO, errno, "read '%s'", path);
+    const struct dirent *entry;
+    while ((entry = readdir(dir))) {
+        size_t len = strcspn(entry->d_name, ".");
+        char damaged[DV_LAYER_ID_SIZE + sizeof("damaged/") + 8];
+        n = snprintf(damaged, sizeof(damaged), "damaged/%s", entry->d_name);
+        if (len == 0 || n < 0 || (size_t)n >= sizeof(damaged) ||
+            has_container(c, entry->d_name, len))
+            continue;
+        int r = take_away(c->store, damaged, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
 }
 
 static int remove_layers(struct collection *c, struct dv_error *err)
@@ -392,6 +429,8 @@ int dv_image_collect(struct dv_image_store *store,
         r = decide(&c, err);
     if (r == 0)
         r = remove_layers(&c, err);
+    if (r == 0)
+        r = remove_damaged(&c, err);
     if (r == 0)
         r = remove_blobs_of(&c, "sha256", 64, err);
     if (r == 0)

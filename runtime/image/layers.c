@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "runtime/image/digest.h"
 #include "runtime/image/image.h"
+#include "runtime/image/layer_seal.h"
 #include "runtime/image/store_state.h"
 
 #include <fcntl.h>
@@ -79,8 +80,8 @@ static int owner_of(const struct dv_image_store *store,
     return 0;
 }
 
-/* The id that the layer has or will have, and whether it is there. A directory without a record
- * belongs to nobody we know, so its id is not used either. */
+/* The id that the layer has or will have, and whether it is there and whole. A directory without a
+ * record belongs to nobody we know, so its id is not used either. */
 static int resolve(const struct dv_image_store *store,
                    const char *diff_id,
                    char ret_id[DV_LAYER_ID_SIZE],
@@ -93,16 +94,20 @@ static int resolve(const struct dv_image_store *store,
     for (int len = DV_LAYER_ID_FIRST; len <= ID_LONGEST; len += DV_LAYER_ID_STEP) {
         char id[DV_LAYER_ID_SIZE];
         enum owner owner = OWNER_NONE;
+        struct dv_error cause = DV_ERROR_INIT;
         (void)snprintf(id, sizeof(id), "%.*s", len, hex.data);
         int r = owner_of(store, id, diff_id, &owner, err);
         if (r < 0)
             return r;
-        bool is_there = has_dir(store, id);
-        if (owner == OWNER_THIS || (owner == OWNER_NONE && !is_there)) {
-            memcpy(ret_id, id, sizeof(id));
-            *ret_is_there = is_there;
-            return 0;
-        }
+        if (owner == OWNER_OTHER || (owner == OWNER_NONE && has_dir(store, id)))
+            continue;
+        if (owner == OWNER_THIS)
+            r = dv_layer_seal_check(store->layers_dir, id, &cause);
+        if (r < 0 && r != -DV_ERR_CORRUPT)
+            return dv_error_set(err, cause.class, "layer %s: %s", diff_id, cause.text);
+        memcpy(ret_id, id, sizeof(id));
+        *ret_is_there = owner == OWNER_THIS && r == 0;
+        return 0;
     }
     return dv_error_set(err, DV_ERR_FAILED, "layer %s: all its short ids are taken", diff_id);
 }
@@ -333,7 +338,7 @@ static int sync_tree(const char *directory, struct dv_error *err)
     return 0;
 }
 
-/* The record first: a directory without one would be nobody's. */
+/* Seal and record first: a directory without a record would be nobody's. */
 static int publish(struct dv_image_store *store,
                    const char *diff_id,
                    const char *staged,
@@ -348,7 +353,11 @@ static int publish(struct dv_image_store *store,
     if (r == 0)
         r = make_path(final, err, "%s/%s", store->layers_dir, id);
     if (r == 0)
+        r = dv_layer_seal_write(store->layers_dir, id, staged, err);
+    if (r == 0)
         r = dv_durable_replace(record, diff_id, strlen(diff_id), RECORD_MODE, err);
+    if (r == 0)
+        r = dv_layer_set_aside(store->layers_dir, id, err);
     if (r < 0)
         return r;
     if (renameat2(AT_FDCWD, staged, AT_FDCWD, final, RENAME_NOREPLACE) < 0)

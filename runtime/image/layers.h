@@ -5,7 +5,8 @@
  * overlay lower directories (a layer does not depend on what is below it: whiteouts are entries of
  * its own). The id is the first 12 hexadecimal digits of the diff id, or more when another layer
  * has these; <home>/layers/ids/<id> holds the whole diff id. A layer is unpacked in
- * <home>/layers/staging, synced and renamed, so one that is there is complete.
+ * <home>/layers/staging, synced and renamed, so one that is there is complete, unless somebody
+ * damaged it since: then its seal (layer_seal.h) does not fit, and it counts as not unpacked.
  *
  * Any thread; calls block for the disk, dv_layers_unpack for as long as the job says. The same
  * layer is unpacked once, however many ask for it.

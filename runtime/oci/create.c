@@ -5,6 +5,7 @@
 #include "base/spawn.h"
 #include "base/str.h"
 #include "runtime/cgroup/memory.h"
+#include "runtime/image/layer_seal.h"
 #include "runtime/oci/driver.h"
 #include "runtime/oci/etc.h"
 #include "runtime/oci/mount.h"
@@ -361,6 +362,9 @@ static int take_layers(struct work *w, struct dv_error *err)
         if (!is_layer_name(layers->items[i]))
             return dv_error_set(err, DV_ERR_CORRUPT, "its record names '%.64s', which is no layer",
                                 layers->items[i]);
+        int r = dv_layer_seal_check(w->layers_dir, layers->items[i], err);
+        if (r < 0)
+            return r;
         w->lower[i] = layers->items[i];
     }
     return 0;
@@ -374,10 +378,10 @@ static int fill_paths(struct work *w, struct dv_error *err)
     int r = dv_oci_place_of(driver->home_dir, driver->run_dir, record->id, &w->place, err);
     if (r < 0)
         return r;
+    snprintf(w->layers_dir, sizeof(w->layers_dir), "%s/layers", driver->home_dir);
     r = take_layers(w, err);
     if (r < 0)
         return r;
-    snprintf(w->layers_dir, sizeof(w->layers_dir), "%s/layers", driver->home_dir);
     dv_oci_place_join(w->upper, w->place.data, "upper");
     dv_oci_place_join(w->work_dir, w->place.data, "work");
     dv_oci_place_join(w->target, driver->launcher->mount_root(driver->launcher), record->id);

@@ -34,7 +34,7 @@ def on_disk(gateway):
     """Names of blobs and of unpacked layers."""
     blobs = [path.name for path in (gateway.home / "images" / "blobs").glob("*/*")]
     layers = [path.name for path in (gateway.home / "layers").iterdir()
-              if path.name not in ("ids", "staging")]
+              if path.name not in ("ids", "staging", "damaged")]
     return blobs, layers
 
 
@@ -357,3 +357,35 @@ def test_a_damaged_blob_is_fetched_again(gateway, peer, registry, hello, what):
             shutil.rmtree(gateway.home / "layers" / layer)
     assert gateway.output(run(peer, hello)) == "hello\n"
     assert chosen.read_bytes() != bytes(data)
+
+
+@pytest.mark.parametrize("damage", ["gone", "partly gone", "gone with its blob"])
+def test_a_damaged_layer_is_made_whole_at_the_next_start(gateway, peer, registry, hello, damage):
+    container = run(peer, hello)
+    (layer,) = on_disk(gateway)[1]
+    path = gateway.home / "layers" / layer
+    if damage == "partly gone":
+        shutil.rmtree(path / "bin")
+    else:
+        shutil.rmtree(path)
+    blob = max((gateway.home / "images" / "blobs" / "sha256").iterdir(),
+               key=lambda file: file.stat().st_size)
+    if damage == "gone with its blob":
+        blob.unlink()
+    assert peer.ask(f"Container:{container}", "start", timeout_s=40).status == 204
+    worlds.wait_for(lambda: gateway.output(container) == "hello\nhello\n", 30, "it ran again")
+    assert blob.exists() and (path / "bin").is_dir()
+    assert (gateway.home / "layers" / "damaged" / f"{layer}.1").exists() == (damage == "partly gone")
+    assert peer.ask(f"Container:{container}", "remove", True).status == 204
+    command(gateway, "prune", "-a")
+    assert not list((gateway.home / "layers").glob("damaged/*"))
+
+
+def test_a_damaged_layer_that_cannot_be_repaired_is_the_error(gateway, peer, registry, hello):
+    container = run(peer, hello)
+    shutil.rmtree(gateway.home / "layers" / on_disk(gateway)[1][0])
+    max((gateway.home / "images" / "blobs" / "sha256").iterdir(),
+        key=lambda file: file.stat().st_size).unlink()
+    registry.stop()
+    answer = peer.ask(f"Container:{container}", "start", timeout_s=60)
+    assert answer.status >= 400 and "is damaged and could not be repaired" in answer.text

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define PROGRAM "/opt/davit-unpack"
 
@@ -293,4 +294,21 @@ Test(layers, a_chain_is_topmost_first_and_names_each_layer_once)
     cr_assert_eq(chain.count, 2);
     cr_assert_str_eq(chain.items[0], one);
     cr_assert_str_eq(chain.items[1], two);
+}
+
+Test(layers, a_damaged_layer_counts_as_not_unpacked_and_is_made_whole)
+{
+    char id[DV_LAYER_ID_SIZE], path[SCRATCH_PATH_MAX + 128];
+    struct dv_error err = DV_ERROR_INIT;
+    cr_assert_eq(unpack(diff_id('1'), id, &err), 0, "%s", err.text);
+    (void)snprintf(path, sizeof(path), "%s/%s/file", dv_layers_dir(store), id);
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(dv_layers_find(store, diff_id('1'), id, &err), -DV_ERR_NOT_FOUND);
+    err = DV_ERROR_INIT;
+    cr_assert_eq(unpack(diff_id('1'), id, &err), 0, "%s", err.text);
+    cr_assert_eq(fake.calls, 2);
+    cr_assert_eq(access(path, F_OK), 0, "it is where it was");
+    cr_assert_eq(dv_layers_find(store, diff_id('1'), id, &err), 0, "%s", err.text);
+    (void)snprintf(path, sizeof(path), "%s/damaged/%s.1", dv_layers_dir(store), id);
+    cr_assert_eq(access(path, F_OK), 0, "others may run on it");
 }
