@@ -71,12 +71,15 @@ enum dv_twin_detail {
     DV_TWIN_COMPACT, /* without the configuration of containers */
 };
 
+#define DV_THINGS_MAX 64
+
 struct dv_bridge_setup {
     const char *name;
     const struct dv_bridge_ops *ops;
     const void *config;
     enum dv_twin_detail twin_detail;
-    size_t thing_bytes_max; /* what the other side takes of the whole twin, 0: no limit */
+    unsigned things;        /* over which the containers are spread; 0 and 1: one */
+    size_t thing_bytes_max; /* what the other side takes of one thing, 0: no limit */
     int64_t twin_check_ms;  /* quiet before the other side is asked what it holds, 0: never */
     /* Which of the features beside ContainerFactory and the containers it shows; none named: all.
      */

@@ -9,6 +9,10 @@
  * long as its comment says. An implementation may have threads of its own, which touch only the
  * sink.
  *
+ * The other side may know this gateway as several things, numbered from 0, so that none becomes too
+ * large; messages that are about one of them have its number. A bridge whose other side has no such
+ * limit leaves the number out.
+ *
  * Raw bytes cross the port twice only: sink.accept() makes a command durable before it is
  * acknowledged to its sender, and replay() gives the same bytes back after a restart.
  */
@@ -89,9 +93,10 @@ struct dv_bridge_ops {
                   const struct dv_outbox_message *message,
                   struct dv_error *err);
 
-    /* Asks which features the other side holds; the answer, if there is one, comes as TWIN. NULL:
-     * the other side holds nothing that could differ. */
-    int (*check_twin)(struct dv_bridge *bridge, struct dv_error *err);
+    /* Asks which features a thing holds on the other side; the answer, if there is one, comes as
+     * TWIN, unless another thing was asked for meanwhile. NULL: the other side holds nothing that
+     * could differ. */
+    int (*check_twin)(struct dv_bridge *bridge, unsigned thing, struct dv_error *err);
 
     /* A command taken before a restart and not finished: next() yields it again as a COMMAND (or
      * FINISHED when it needs no execution). */

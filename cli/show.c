@@ -125,6 +125,18 @@ void cli_print_ps(const struct dv_container_summaries *list,
     }
 }
 
+static void print_thing(const struct dv_bridge_note *bridge,
+                        const struct dv_bridge_thing *thing,
+                        const char *which,
+                        struct dv_buf *out)
+{
+    char limit[32] = "";
+    if (bridge->thing_bytes_max)
+        snprintf(limit, sizeof(limit), " of %lld", (long long)bridge->thing_bytes_max / 1024);
+    cli_line(out, "              twin%s about %lld KB%s%s", which, (long long)thing->bytes / 1024,
+             limit, thing->is_compact ? ", without the configuration of containers" : "");
+}
+
 static void print_bridge(const struct dv_bridge_note *bridge, struct dv_buf *out)
 {
     cli_line(out, "bridge %-5s  %s%s%s%s%s", bridge->bridge,
@@ -137,10 +149,15 @@ static void print_bridge(const struct dv_bridge_note *bridge, struct dv_buf *out
              "waiting",
              (long long)bridge->commands, (long long)bridge->repeats, (long long)bridge->refused,
              (long long)bridge->outbox);
-    if (bridge->thing_bytes_max)
-        cli_line(out, "              twin about %lld KB of %lld%s",
-                 (long long)bridge->thing_bytes / 1024, (long long)bridge->thing_bytes_max / 1024,
-                 bridge->is_compact ? ", without the configuration of containers" : "");
+    const struct dv_bridge_thing one = {.bytes = bridge->thing_bytes,
+                                        .is_compact = bridge->is_compact};
+    if (bridge->things.count == 0 && bridge->thing_bytes_max)
+        print_thing(bridge, &one, "", out);
+    for (size_t i = 0; i < bridge->things.count; i++) {
+        char which[32];
+        snprintf(which, sizeof(which), " of thing %zu", i + 1);
+        print_thing(bridge, &bridge->things.items[i], which, out);
+    }
 }
 
 static void print_figures(const struct dv_kit_figures *figures, struct dv_buf *out)

@@ -170,21 +170,28 @@ static int fill_bridges(struct daemon *d, struct dv_error *err)
     d->local.socket_path = d->local_socket;
     daemon_streams(&d->ports, &d->local.streams);
     daemon_hono_config(d->config, &d->hono);
-    d->bridges[count++] =
-        (struct dv_bridge_setup){"local", &dv_local_ops, &d->local, DV_TWIN_FULL, 0, 0, NULL, 0};
+    d->bridges[count++] = (struct dv_bridge_setup){
+        .name = "local",
+        .ops = &dv_local_ops,
+        .config = &d->local,
+        .twin_detail = DV_TWIN_FULL,
+    };
     if (!d->config->things_enable)
         return 0;
     enum dv_twin_detail detail = DV_TWIN_AUTO;
     int r = twin_detail(d->config->twin_detail, &detail, err);
     if (r == 0)
-        d->bridges[count] = (struct dv_bridge_setup){"hono",
-                                                     &dv_hono_ops,
-                                                     &d->hono,
-                                                     detail,
-                                                     (size_t)d->config->thing_max_bytes,
-                                                     d->config->twin_check_ns / NS_PER_MS,
-                                                     d->config->things_features.items,
-                                                     d->config->things_features.count};
+        d->bridges[count] = (struct dv_bridge_setup){
+            .name = "hono",
+            .ops = &dv_hono_ops,
+            .config = &d->hono,
+            .twin_detail = detail,
+            .things = (unsigned)d->config->bridge_things,
+            .thing_bytes_max = (size_t)d->config->thing_max_bytes,
+            .twin_check_ms = d->config->twin_check_ns / NS_PER_MS,
+            .features = d->config->things_features.items,
+            .feature_count = d->config->things_features.count,
+        };
     return r;
 }
 

@@ -106,6 +106,7 @@ void daemon_hono_config(const struct dv_config *c, struct dv_hono_config *ret)
     ret->device_id = c->device_id[0] ? c->device_id : NULL;
     ret->tenant_id = c->tenant_id[0] ? c->tenant_id : NULL;
     ret->policy_id = c->policy_id[0] ? c->policy_id : NULL;
+    ret->things = (unsigned)c->bridge_things;
 }
 
 void daemon_registries(const struct dv_config *c,

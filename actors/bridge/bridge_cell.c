@@ -3,6 +3,7 @@
 
 #include "actors/addresses.h"
 #include "actors/bridge/publisher.h"
+#include "actors/bridge/remembered.h"
 #include "actors/bridge/repeats.h"
 #include "actors/bridge/twin_check.h"
 #include "actors/env.h"
@@ -15,7 +16,6 @@
 #define NS_PER_MS    1000000
 #define DAY_MS       (24LL * 3600 * 1000)
 #define REPUBLISH_MS 1000
-#define RETRY_MS     1000
 #define LOCAL_BRIDGE "local"
 
 /* Features that are no containers. One whose cell does not run does not exist. */
@@ -31,8 +31,10 @@ struct state {
     struct dv_publisher *publisher;
     struct dv_repeats *repeats;
     struct dv_twin_check twin_check;
+    struct dv_remembered remembered;
     bool is_offered[FEATURE_COUNT]; /* of `features` */
     bool is_up;
+    bool is_linked; /* the publisher was told that it is */
     int64_t link_number;
     bool is_announced; /* features_ready was sent for this link */
     uint64_t republish_timer;
@@ -209,6 +211,7 @@ on_sent(struct dv_cell *cell, const void *body, struct dv_request **request, str
         struct dv_store_gone_told told = {.id = deleted};
         dv_post(cell, DV_ADDRESS_STORE, DV_KIND_store_gone_told, &told);
     }
+    dv_remembered_settle(&s->remembered);
     pump(s);
     if (*request)
         dv_answer_done(cell, request);
@@ -234,7 +237,8 @@ on_link(struct dv_cell *cell, const void *body, struct dv_request **request, str
     s->is_announced = false;
     dv_timer_cancel(cell, s->republish_timer);
     s->republish_timer = 0;
-    dv_publisher_link(s->publisher, s->is_up);
+    s->is_linked = s->is_up && s->remembered.is_ready;
+    dv_publisher_link(s->publisher, s->is_linked);
     dv_twin_check_link(&s->twin_check, s->is_up, s->link_number);
     pump(s);
     if (*request)
@@ -462,96 +466,14 @@ on_query(struct dv_cell *cell, const void *body, struct dv_request **request, st
     note.note = s->note_text;
     note.identity = s->identity;
     note.outbox = (int64_t)dv_publisher_depth(s->publisher);
-    note.thing_bytes = (int64_t)dv_publisher_weight(s->publisher, &note.is_compact);
+    struct dv_bridge_thing each[DV_THINGS_MAX];
+    dv_things_note(dv_publisher_things(s->publisher), each, &note);
     if (*request)
         dv_answer(cell, request, DV_KIND_bridge_note, &note);
     return 0;
 }
 
-/* -- answers of before a restart ------------------------------------------------------------ */
-
-static void ask_repeats(struct state *s, int64_t after);
-
-static void on_repeats_due(struct dv_cell *cell, void *ctx)
-{
-    (void)ctx;
-    ask_repeats(dv_cell_state(cell), 0);
-}
-
-static void on_repeats(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
-{
-    if (dv_cell_is_ending(cell))
-        return;
-    (void)ctx;
-    struct state *s = dv_cell_state(cell);
-    if (outcome->error) {
-        bool is_late = dv_error_is_retryable(outcome->error->class);
-        dv_log(DV_LOG_WARN, "bridge %s: answers of before the restart are not known%s: %s", s->name,
-               is_late ? ", asking again" : "", outcome->error->text);
-        if (is_late)
-            (void)dv_timer_set(cell, RETRY_MS, on_repeats_due, NULL);
-        return;
-    }
-    const struct dv_store_repeats *repeats = outcome->body;
-    int64_t now_ns = dv_clock_monotonic_ns(dv_cell_clock(cell));
-    int64_t window_ns = s->env->settings->repeat_window_ms * NS_PER_MS;
-    int64_t last = 0;
-    for (size_t i = 0; i < repeats->answers.count; i++) {
-        const struct dv_store_answered *answer = &repeats->answers.items[i];
-        last = answer->sequence;
-        int64_t age_ns = dv_repeats_age_ns(answer, s->env->settings->boot, now_ns,
-                                           dv_clock_wall_ns(dv_cell_clock(cell)));
-        if (!answer->reply || !answer->repeat_key || age_ns > window_ns)
-            continue;
-        dv_repeats_restore(s->repeats, answer->repeat_key, answer->reply, now_ns - age_ns);
-    }
-    if (repeats->more)
-        ask_repeats(s, last);
-}
-
-static void ask_repeats(struct state *s, int64_t after)
-{
-    struct dv_store_repeats_query query = {.bridge = s->name, .after = after};
-    dv_ask(s->cell, DV_ADDRESS_STORE, DV_KIND_store_repeats_query, &query,
-           s->env->settings->command_timeout_ms, on_repeats, NULL);
-}
-
-/* -- containers that went before the restart ------------------------------------------------ */
-
-static void ask_gone(struct state *s);
-
-static void on_gone_due(struct dv_cell *cell, void *ctx)
-{
-    (void)ctx;
-    ask_gone(dv_cell_state(cell));
-}
-
-static void on_gone(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
-{
-    if (dv_cell_is_ending(cell))
-        return;
-    (void)ctx;
-    struct state *s = dv_cell_state(cell);
-    if (outcome->error) {
-        bool is_late = dv_error_is_retryable(outcome->error->class);
-        dv_log(DV_LOG_WARN, "bridge %s: the twin may show containers that were removed%s: %s",
-               s->name, is_late ? ", asking again" : "", outcome->error->text);
-        if (is_late)
-            (void)dv_timer_set(cell, RETRY_MS, on_gone_due, NULL);
-        return;
-    }
-    const struct dv_store_gone *gone = outcome->body;
-    for (size_t i = 0; i < gone->ids.count; i++)
-        dv_publisher_owe_delete(s->publisher, gone->ids.items[i]);
-    pump(s);
-}
-
-static void ask_gone(struct state *s)
-{
-    struct dv_store_gone_query query;
-    dv_ask(s->cell, DV_ADDRESS_STORE, DV_KIND_store_gone_query, &query,
-           s->env->settings->command_timeout_ms, on_gone, NULL);
-}
+/* -- what the twin is elsewhere ------------------------------------------------------------- */
 
 static int on_twin_seen(struct dv_cell *cell,
                         const void *body,
@@ -568,6 +490,16 @@ static int on_twin_seen(struct dv_cell *cell,
 static void on_twin_repaired(struct dv_cell *cell)
 {
     pump(dv_cell_state(cell));
+}
+
+static void on_remembered(struct dv_cell *cell)
+{
+    struct state *s = dv_cell_state(cell);
+    if (s->is_up && s->remembered.is_ready && !s->is_linked) {
+        s->is_linked = true;
+        dv_publisher_link(s->publisher, true);
+    }
+    pump(s);
 }
 
 static const struct dv_handler handlers[] = {
@@ -604,8 +536,9 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
     while (setup->name && strcmp(setup->name, s->name) != 0)
         setup++;
     choose_features(s, setup);
+    unsigned things = setup->things ? setup->things : 1;
     s->publisher = dv_publisher_new(
-        s->name, dv_weight_new(s->name, setup->twin_detail, setup->thing_bytes_max),
+        s->name, dv_things_new(s->name, things, setup->twin_detail, setup->thing_bytes_max),
         settings->outbox_max, settings->twin_in_flight_max);
     s->note.thing_bytes_max = (int64_t)setup->thing_bytes_max;
     s->repeats = dv_repeats_new(settings->repeats_max, settings->repeat_window_ms * NS_PER_MS);
@@ -616,15 +549,24 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
         .publisher = s->publisher,
         .bridge = s->name,
         .session = s->session.text,
+        .things = things,
         .delay_ms = setup->twin_check_ms,
         .timeout_ms = settings->command_timeout_ms,
         .changed = on_twin_repaired,
     };
     dv_subscribe(cell, DV_KIND_container_event);
     dv_subscribe(cell, DV_KIND_feature_event);
-    ask_repeats(s, 0);
-    if (remembers_features(s))
-        ask_gone(s);
+    s->remembered = (struct dv_remembered){
+        .cell = cell,
+        .bridge = s->name,
+        .publisher = s->publisher,
+        .repeats = s->repeats,
+        .boot = settings->boot,
+        .repeat_window_ms = settings->repeat_window_ms,
+        .timeout_ms = settings->command_timeout_ms,
+        .changed = on_remembered,
+    };
+    dv_remembered_ask(&s->remembered, remembers_features(s));
     return 0;
 }
 

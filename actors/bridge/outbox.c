@@ -87,7 +87,7 @@ static struct entry *new_entry(const struct dv_twin_change *change)
 /* Whether `fresh` says all that `old` says: the whole feature covers its properties. */
 static bool covers(const struct dv_twin_change *fresh, const struct dv_twin_change *old)
 {
-    if (strcmp(fresh->feature, old->feature) != 0)
+    if (fresh->thing != old->thing || strcmp(fresh->feature, old->feature) != 0)
         return false;
     if (fresh->kind != DV_TWIN_PROPERTY)
         return true;

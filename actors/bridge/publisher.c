@@ -3,6 +3,7 @@
 
 #include "actors/addresses.h"
 #include "actors/bridge/outbox.h"
+#include "actors/bridge/owed.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/log.h"
@@ -21,13 +22,6 @@
 /* Id, definition and names of a feature, and what its state grows by. */
 #define FEATURE_BYTES 400
 
-/* A feature that the other side must forget. */
-struct gone {
-    char *id;
-    int64_t number; /* of the delete on its way, 0: none */
-    bool is_queued; /* its delete is in the outbox or on its way */
-};
-
 /* Which steps of publishing everything are still to come. */
 enum phase {
     PHASE_DOWN,
@@ -40,7 +34,8 @@ enum phase {
 struct dv_publisher {
     const char *bridge;
     struct dv_outbox *outbox;
-    struct dv_weight *weight;
+    struct dv_things *things;
+    struct dv_owed *owed;
     size_t feed_max;
     enum phase phase;
     bool was_complete; /* since the link came up */
@@ -61,31 +56,23 @@ struct dv_publisher {
     unsigned features_awaited;
     char *features[DV_PUBLISHER_FEATURES]; /* that went out since the link came up */
     size_t feature_count;
-
-    struct gone *gone;
-    size_t gone_count;
-    size_t gone_room;
-    char *deleted; /* the newest one that was acknowledged */
 };
 
 struct dv_publisher *dv_publisher_new(const char *bridge,
-                                      struct dv_weight *weight,
+                                      struct dv_things *things,
                                       unsigned outbox_max,
                                       unsigned in_flight_max)
 {
-    DV_AUTO(dv_weight) owned = weight;
-    struct dv_publisher *p = owned ? calloc(1, sizeof(*p)) : NULL;
+    DV_AUTO(dv_things) owned = things;
+    DV_AUTO(dv_publisher) p = owned ? calloc(1, sizeof(*p)) : NULL;
     if (!p)
         return NULL;
     p->bridge = bridge;
     p->feed_max = outbox_max > FEED_MAX ? FEED_MAX : (outbox_max + 1) / 2;
     p->outbox = dv_outbox_new(outbox_max, in_flight_max);
-    if (!p->outbox) {
-        free(p);
-        return NULL;
-    }
-    p->weight = dv_steal(&owned);
-    return p;
+    p->owed = dv_owed_new();
+    p->things = dv_steal(&owned);
+    return p->outbox && p->owed ? dv_steal(&p) : NULL;
 }
 
 static void drop_fresh(struct dv_publisher *p)
@@ -117,13 +104,10 @@ void dv_publisher_free(struct dv_publisher *p)
     drop_fresh(p);
     drop_list(p);
     drop_features(p);
-    while (p->gone_count)
-        free(p->gone[--p->gone_count].id);
     free(p->fresh);
-    free(p->gone);
-    free(p->deleted);
     dv_outbox_free(p->outbox);
-    dv_weight_free(p->weight);
+    dv_owed_free(p->owed);
+    dv_things_free(p->things);
     free(p);
 }
 
@@ -167,6 +151,7 @@ static void add_value(struct dv_publisher *p,
         .path = (char *)path,
         .definition = path ? NULL : (char *)DV_TWIN_CONTAINER_DEFINITION,
         .value = value.data,
+        .thing = dv_things_of(p->things, record->id),
     };
     add(p, &change);
 }
@@ -179,36 +164,40 @@ static size_t length_of(twin_text_fn *text, const struct dv_container_record *re
 
 static void weigh(struct dv_publisher *p, const struct dv_container_record *record)
 {
-    dv_weight_set(p->weight, record->id,
+    dv_weight_set(dv_things_weight_of(p->things, record->id), record->id,
                   FEATURE_BYTES + length_of(dv_twin_container_properties, record),
                   FEATURE_BYTES + length_of(dv_twin_container_outline, record));
 }
 
 static void settle(struct dv_publisher *p)
 {
-    if (dv_weight_settle(p->weight))
+    if (dv_things_settle(p->things))
         fall_behind(p, "containers are shown otherwise");
+}
+
+static bool is_compact(const struct dv_publisher *p, const struct dv_container_record *record)
+{
+    return dv_weight_is_compact(dv_things_weight_of(p->things, record->id));
 }
 
 static void add_full(struct dv_publisher *p, const struct dv_container_record *record)
 {
     weigh(p, record);
     add_value(p, record, NULL,
-              dv_weight_is_compact(p->weight) ? dv_twin_container_outline
-                                              : dv_twin_container_properties);
+              is_compact(p, record) ? dv_twin_container_outline : dv_twin_container_properties);
 }
 
-/* The deletes that are owed and not on their way. */
-static void add_deletes(struct dv_publisher *p)
+/* One of the deletes that are owed and not on their way, of that container or of any. */
+static bool add_delete(struct dv_publisher *p, const char *id)
 {
-    for (size_t i = 0; i < p->gone_count; i++) {
-        if (p->gone[i].is_queued)
-            continue;
-        struct dv_address feature = dv_address_of(DV_CONTAINER_PREFIX, p->gone[i].id);
-        struct dv_twin_change change = {.kind = DV_TWIN_DELETE, .feature = feature.text};
-        p->gone[i].is_queued = true;
-        add(p, &change);
-    }
+    const struct dv_owed_delete *owed = dv_owed_take(p->owed, id);
+    if (!owed)
+        return false;
+    struct dv_address feature = dv_address_of(DV_CONTAINER_PREFIX, owed->id);
+    struct dv_twin_change change = {
+        .kind = DV_TWIN_DELETE, .feature = feature.text, .thing = owed->thing};
+    add(p, &change);
+    return true;
 }
 
 /* -- who is known by what ------------------------------------------------------------------- */
@@ -262,35 +251,42 @@ static bool take_from_list(struct dv_publisher *p, const char *id)
     return false;
 }
 
-static void owe_delete(struct dv_publisher *p, const char *id)
+static void owe(struct dv_publisher *p, const char *id, unsigned thing, bool is_removed)
 {
-    for (size_t i = 0; i < p->gone_count; i++)
-        if (strcmp(p->gone[i].id, id) == 0)
-            return;
-    char *copy = p->gone_count < DV_PUBLISHER_GONE_MAX &&
-                         grow((void **)&p->gone, &p->gone_room, p->gone_count, sizeof(struct gone))
-                     ? strdup(id)
-                     : NULL;
-    if (copy)
-        p->gone[p->gone_count++] = (struct gone){.id = copy};
-    else
+    if (!dv_owed_add(p->owed, id, thing, is_removed))
         dv_log(DV_LOG_ERROR, "bridge %s: container '%s' is gone and may stay in the twin",
                p->bridge, id);
+}
+
+/* On all things that may hold it beside the one where it is now. */
+static void owe_moved(struct dv_publisher *p, const char *id, bool is_removed)
+{
+    uint64_t had = dv_things_had(p->things, id);
+    for (unsigned thing = 0; had; thing++, had >>= 1)
+        if (had & 1)
+            owe(p, id, thing, is_removed);
+}
+
+static void owe_removed(struct dv_publisher *p, const char *id)
+{
+    owe(p, id, dv_things_of(p->things, id), true);
+    owe_moved(p, id, true);
 }
 
 /* -- events --------------------------------------------------------------------------------- */
 
 static void take_removed(struct dv_publisher *p, const char *id)
 {
-    owe_delete(p, id);
-    dv_weight_remove(p->weight, id);
+    owe_removed(p, id);
+    dv_weight_remove(dv_things_weight_of(p->things, id), id);
     if (p->phase == PHASE_DOWN)
         return;
     if (p->phase == PHASE_LISTING)
         add_fresh(p, id);
     else
         (void)take_from_list(p, id);
-    add_deletes(p);
+    while (add_delete(p, id))
+        ;
     if (p->phase == PHASE_COMPLETE)
         settle(p);
 }
@@ -310,7 +306,7 @@ static void take_change(struct dv_publisher *p, const struct dv_container_event 
         break;
     case DV_CHANGE_CONFIG:
         weigh(p, event->record);
-        if (!dv_weight_is_compact(p->weight))
+        if (!is_compact(p, event->record))
             add_value(p, event->record, "status/config", dv_twin_container_config);
         break;
     case DV_CHANGE_REMOVED:
@@ -354,7 +350,7 @@ void dv_publisher_again(struct dv_publisher *p)
     drop_list(p);
     drop_fresh(p);
     drop_features(p);
-    dv_weight_clear(p->weight);
+    dv_things_clear(p->things);
     p->phase = PHASE_LISTING;
     p->wants_list = true;
     p->factory_number = 0;
@@ -366,10 +362,7 @@ void dv_publisher_link(struct dv_publisher *p, bool is_up)
     drop_list(p);
     drop_fresh(p);
     drop_features(p);
-    for (size_t i = 0; i < p->gone_count; i++) {
-        p->gone[i].number = 0;
-        p->gone[i].is_queued = false;
-    }
+    dv_owed_link_lost(p->owed);
     p->was_complete = false;
     p->is_behind = false;
     p->wants_list = false;
@@ -411,11 +404,13 @@ void dv_publisher_list(struct dv_publisher *p, int64_t number, const struct dv_c
         return;
     }
     drop_fresh(p);
-    for (size_t i = 0; i < p->list->containers.count; i++)
+    for (size_t i = 0; i < p->list->containers.count; i++) {
+        owe_moved(p, p->list->containers.items[i].id, false);
         if (!p->is_out[i])
             weigh(p, &p->list->containers.items[i]);
+    }
     /* Before the first one goes out; what was heard of meanwhile went out as was right before. */
-    (void)dv_weight_settle(p->weight);
+    (void)dv_things_settle(p->things);
     p->phase = PHASE_FEEDING;
 }
 
@@ -441,7 +436,7 @@ static void add_feature(struct dv_publisher *p, const struct dv_feature_event *e
     char part[PART_SIZE];
     snprintf(part, sizeof(part), "%s/%s", event->feature, event->path ? event->path : "");
     size_t bytes = FEATURE_BYTES + (event->value ? strlen(event->value) : 0);
-    dv_weight_set(p->weight, part, bytes, bytes);
+    dv_weight_set(dv_things_weight(p->things, 0), part, bytes, bytes);
     if (!event->path && !is_out(p, event->feature)) {
         char *copy = p->feature_count < DV_PUBLISHER_FEATURES ? strdup(event->feature) : NULL;
         if (copy)
@@ -501,8 +496,9 @@ static void feed(struct dv_publisher *p)
         }
         if (p->features_awaited)
             return;
+        if (add_delete(p, NULL))
+            continue;
         drop_list(p);
-        add_deletes(p);
         add_factory(p);
     }
 }
@@ -515,10 +511,8 @@ static void note_sent(struct dv_publisher *p, const struct dv_twin_change *chang
         p->factory_number = change->number;
     if (change->kind != DV_TWIN_DELETE)
         return;
-    const char *id = change->feature + sizeof(DV_CONTAINER_PREFIX) - 1;
-    for (size_t i = 0; i < p->gone_count; i++)
-        if (strcmp(p->gone[i].id, id) == 0)
-            p->gone[i].number = change->number;
+    dv_owed_sent(p->owed, change->feature + sizeof(DV_CONTAINER_PREFIX) - 1,
+                 (unsigned)change->thing, change->number);
 }
 
 const struct dv_twin_change *dv_publisher_next(struct dv_publisher *p)
@@ -539,32 +533,48 @@ void dv_publisher_acknowledge(struct dv_publisher *p, int64_t number, bool is_fa
         p->phase = PHASE_COMPLETE;
         p->was_complete = true;
     }
-    for (size_t i = 0; i < p->gone_count; i++) {
-        if (p->gone[i].number != number)
-            continue;
-        if (is_failed) {
-            p->gone[i].number = 0;
-            p->gone[i].is_queued = false;
-            return;
-        }
-        free(p->deleted);
-        p->deleted = p->gone[i].id;
-        p->gone[i] = p->gone[--p->gone_count];
-        return;
-    }
+    dv_owed_acknowledge(p->owed, number, is_failed);
+}
+
+/* Else they go when the list has gone. */
+static void add_late_deletes(struct dv_publisher *p)
+{
+    bool is_late = p->phase == PHASE_FACTORY || p->phase == PHASE_COMPLETE;
+    while (is_late && add_delete(p, NULL))
+        ;
 }
 
 void dv_publisher_owe_delete(struct dv_publisher *p, const char *id)
 {
-    owe_delete(p, id);
-    /* Else they go when the list has gone. */
-    if (p->phase == PHASE_FACTORY || p->phase == PHASE_COMPLETE)
-        add_deletes(p);
+    owe_removed(p, id);
+    add_late_deletes(p);
+}
+
+void dv_publisher_delete_from(struct dv_publisher *p, const char *id, unsigned thing)
+{
+    owe(p, id, thing, false);
+    add_late_deletes(p);
 }
 
 char *dv_publisher_take_deleted(struct dv_publisher *p)
 {
-    return dv_steal(&p->deleted);
+    return dv_owed_take_told(p->owed);
+}
+
+void dv_publisher_was_spread(struct dv_publisher *p, uint64_t counts)
+{
+    dv_things_set_before(p->things, counts);
+    for (size_t i = 0, count = dv_owed_count(p->owed); i < count; i++) {
+        const char *id = dv_owed_removed(p->owed, i);
+        if (id)
+            owe_moved(p, id, true);
+    }
+}
+
+bool dv_publisher_is_moved(const struct dv_publisher *p)
+{
+    return p->phase == PHASE_COMPLETE && dv_things_has_before(p->things) &&
+           dv_owed_count(p->owed) == 0;
 }
 
 bool dv_publisher_is_complete(const struct dv_publisher *p)
@@ -582,8 +592,7 @@ size_t dv_publisher_depth(const struct dv_publisher *p)
     return dv_outbox_waiting(p->outbox) + dv_outbox_open(p->outbox);
 }
 
-size_t dv_publisher_weight(const struct dv_publisher *p, bool *ret_is_compact)
+const struct dv_things *dv_publisher_things(const struct dv_publisher *p)
 {
-    *ret_is_compact = dv_weight_is_compact(p->weight);
-    return dv_weight_bytes(p->weight);
+    return p->things;
 }

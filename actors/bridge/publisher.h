@@ -8,8 +8,9 @@
  * its event. A property goes out only behind the feature that it belongs to. Features that are no
  * containers are asked for one by one; ContainerFactory waits for them too.
  *
- * When the twin becomes too large for the other side, all is published again with less of each
- * container (weight.h).
+ * Containers are spread over the things of the gateway (things.h), everything else is shown by its
+ * first one. When a thing becomes too large for the other side, all is published again with less of
+ * each of its containers (weight.h).
  *
  * A delete is owed until the other side has acknowledged it, also over a lost link. What found no
  * room in the outbox is made good by publishing everything again.
@@ -17,7 +18,7 @@
  * Pure: the owner asks for lists, sends changes and sets timers. Not thread-safe: the bridge cell
  * owns one.
  */
-#include "actors/bridge/weight.h"
+#include "actors/bridge/things.h"
 #include "base/cleanup.h"
 #include "messages/messages.h"
 
@@ -25,16 +26,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DV_PUBLISHER_GONE_MAX  16384 /* deletes owed */
 #define DV_PUBLISHER_FEATURES  16    /* that are no containers */
 #define DV_PUBLISHER_FRESH_MAX 16384 /* containers heard of while a list is on its way */
 
 struct dv_publisher;
 
-/* `weight` says how much of a container is shown and becomes the publisher's, NULL: no memory.
- * Limits as of dv_outbox_new(). `bridge` is for the log, borrowed. */
+/* `things` says where and how much of a container is shown and becomes the publisher's, NULL: no
+ * memory. Limits as of dv_outbox_new(). `bridge` is for the log, borrowed. */
 struct dv_publisher *dv_publisher_new(const char *bridge,
-                                      struct dv_weight *weight,
+                                      struct dv_things *things,
                                       unsigned outbox_max,
                                       unsigned in_flight_max);
 void dv_publisher_free(struct dv_publisher *publisher);
@@ -72,6 +72,14 @@ void dv_publisher_acknowledge(struct dv_publisher *publisher, int64_t number, bo
 char *dv_publisher_take_deleted(struct dv_publisher *publisher);
 /* A container that went before this publisher was made. */
 void dv_publisher_owe_delete(struct dv_publisher *publisher, const char *id);
+/* What a thing shows and should not. */
+void dv_publisher_delete_from(struct dv_publisher *publisher, const char *id, unsigned thing);
+
+/* Containers may be shown where they were by other numbers of things (bit n - 1 for n), and go from
+ * there with the next publishing of everything. Before the first link; later only to forget. */
+void dv_publisher_was_spread(struct dv_publisher *publisher, uint64_t counts);
+/* All of that is done. */
+bool dv_publisher_is_moved(const struct dv_publisher *publisher);
 
 /* Everything was published since the link came up. */
 bool dv_publisher_is_complete(const struct dv_publisher *publisher);
@@ -79,5 +87,5 @@ bool dv_publisher_is_complete(const struct dv_publisher *publisher);
 bool dv_publisher_is_behind(const struct dv_publisher *publisher);
 /* Changes waiting or not acknowledged. */
 size_t dv_publisher_depth(const struct dv_publisher *publisher);
-/* About how large the twin is, in bytes, and whether it leaves out configurations. */
-size_t dv_publisher_weight(const struct dv_publisher *publisher, bool *ret_is_compact);
+/* Borrowed; what they weigh is about how large the twin is. */
+const struct dv_things *dv_publisher_things(const struct dv_publisher *publisher);

@@ -2,8 +2,10 @@
 #pragma once
 /*
  * Whether the other side holds the features that there are. When a link has come up and it is
- * quiet, the other side is asked; a feature that it holds too much is deleted, and when one lacks
- * everything is published again, once a link. A cloud that does not answer costs one message.
+ * quiet, the other side is asked, one thing after the other; a feature that a thing holds too much
+ * is deleted, and when one lacks everything is published again, once a link. A cloud that does not
+ * answer costs one message a thing. One that answers for some things only is suspected not to have
+ * the others.
  *
  * A part of the bridge cell, on its thread.
  */
@@ -18,12 +20,15 @@ struct dv_twin_check {
     struct dv_publisher *publisher;
     const char *bridge;
     const char *session;
-    int64_t delay_ms; /* of quiet before it is asked, 0: never */
-    int64_t timeout_ms;
+    unsigned things;
+    int64_t delay_ms;                      /* of quiet before it is asked, 0: never */
+    int64_t timeout_ms;                    /* of an answer */
     void (*changed)(struct dv_cell *cell); /* the publisher may have something to send */
 
     bool is_repaired; /* on this link */
     int64_t link;
+    unsigned asked;    /* things that were asked for on this link */
+    uint64_t answered; /* bit n: thing n was answered for */
     uint64_t timer;
 };
 

@@ -171,7 +171,8 @@ static void warn(struct dv_weight *w)
             DV_LOG_ERROR,
             "bridge %s: the twin is about %zu bytes, over the limit of %zu: the cloud may refuse "
             "changes without saying so; raise the limit of the cloud and "
-            "davit.bridge.thing_max_bytes, or have fewer containers",
+            "davit.bridge.thing_max_bytes, or spread containers over more things "
+            "(davit.bridge.things)",
             w->bridge, bytes, w->max);
     else if (is_above(w, bytes, WARN_AT) && !w->is_warned)
         dv_log(DV_LOG_WARN,

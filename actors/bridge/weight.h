@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * How large the twin is, and how much of each container it can show. Ditto refuses a change that
- * would make its thing larger than a limit (100 KB as shipped) and, since twin changes want no
+ * How large a thing is, and how much of each of its containers it can show. Ditto refuses a change
+ * that would make its thing larger than a limit (100 KB as shipped) and, since twin changes want no
  * response, tells nobody. So the size is estimated here; above the limit containers are shown
  * without their configuration, until the whole fits well again.
  *
- * Pure, but for log lines. Not thread-safe: the publisher owns one.
+ * Pure, but for log lines. Not thread-safe: things.h owns one for each thing.
  */
 #include "actors/env.h"
 #include "base/cleanup.h"

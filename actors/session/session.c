@@ -503,10 +503,12 @@ static int on_twin_check(struct dv_cell *cell,
                          struct dv_request **request,
                          struct dv_error *err)
 {
-    (void)body;
     (void)request;
     struct state *s = dv_cell_state(cell);
-    int r = s->bridge->ops->check_twin ? s->bridge->ops->check_twin(s->bridge, err) : 0;
+    const struct dv_twin_check_cmd *question = body;
+    int r = 0;
+    if (s->bridge->ops->check_twin)
+        r = s->bridge->ops->check_twin(s->bridge, (unsigned)question->thing, err);
     arm(s);
     return r;
 }

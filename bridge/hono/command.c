@@ -61,6 +61,7 @@ static char *repeat_key(const struct dv_hono_judgement *judgement, struct dv_are
     struct dv_sha256 sha;
     char hex[DV_SHA256_HEX_SIZE];
     dv_sha256_init(&sha);
+    dv_sha256_add_part(&sha, request->thing, strlen(request->thing));
     dv_sha256_add_part(&sha, id.data, id.len);
     dv_sha256_add_part(&sha, request->correlation_id, strlen(request->correlation_id));
     dv_sha256_add_part(&sha, request->path, strlen(request->path));

@@ -6,6 +6,7 @@
 #include "bridge/ditto/twin.h"
 #include "bridge/hono/command.h"
 #include "bridge/hono/session.h"
+#include "bridge/hono/thing.h"
 #include "messages/codec.h"
 
 #include <poll.h>
@@ -50,6 +51,9 @@ static int check_config(const struct dv_hono_config *config,
                             "clean_session false needs a client_id that stays the same");
     if (config->max_inflight < 1 || config->max_inflight > 65535)
         return dv_error_set(err, DV_ERR_INVALID, "max_inflight must be from 1 to 65535");
+    if (config->things < 1 || config->things > DV_HONO_THINGS_MAX)
+        return dv_error_set(err, DV_ERR_INVALID, "davit.bridge.things must be from 1 to %d",
+                            DV_HONO_THINGS_MAX);
     if (config->max_inbox < 1)
         return dv_error_set(err, DV_ERR_INVALID, "max_inbox must be at least 1");
     if (config->retry_min_ns < 1 || config->retry_max_ns < config->retry_min_ns)
@@ -65,6 +69,8 @@ static int set_identity(struct dv_hono *hono, struct dv_error *err)
         return 0;
     int r = dv_hono_identity_make(config->device_id, config->tenant_id, config->policy_id,
                                   &hono->identity, err);
+    if (r == 0)
+        r = dv_hono_things_check(hono->identity.thing, config->things, err);
     if (r < 0) {
         dv_error_prefix(err, "fixed identity: ");
         return r;
@@ -117,7 +123,7 @@ static int op_open(const struct dv_bridge_env *env, struct dv_bridge **ret, stru
     struct dv_hono_inbox_limits limits = {
         .commands = config->max_inbox,
         .bytes = config->max_inbox_bytes,
-        .signals = DV_HONO_OUTGOING_MAX + OTHER_SIGNALS,
+        .signals = DV_HONO_OUTGOING_MAX + OTHER_SIGNALS + config->things,
     };
     if ((r = dv_hono_inbox_new(&limits, &hono->inbox, err)) < 0)
         return r;
@@ -252,16 +258,18 @@ static bool give_twin(struct dv_hono *hono, struct dv_arena *arena, struct dv_br
     struct dv_twin_seen *seen = answer ? dv_arena_alloc(arena, sizeof(*seen)) : NULL;
     if (!seen || !hono->twin_question[0])
         return false;
-    int r = dv_ditto_read_retrieved((struct dv_str){answer, len}, hono->identity.thing,
-                                    hono->twin_question, arena, seen, &err);
+    char thing[DV_HONO_THING_MAX + 1];
+    dv_hono_thing_name(hono->identity.thing, hono->twin_thing, thing);
+    int r = dv_ditto_read_retrieved((struct dv_str){answer, len}, thing, hono->twin_question, arena,
+                                    seen, &err);
     if (r == -DV_ERR_NOT_FOUND)
         return false;
     hono->twin_question[0] = '\0';
     if (r < 0) {
-        dv_log(DV_LOG_WARN, "mqtt: the twin of '%s' cannot be compared: %s", hono->identity.thing,
-               err.text);
+        dv_log(DV_LOG_WARN, "mqtt: the twin of '%s' cannot be compared: %s", thing, err.text);
         return false;
     }
+    seen->thing = hono->twin_thing;
     *ret = (struct dv_bridge_event){.type = DV_BRIDGE_TWIN, .body = seen};
     return true;
 }
@@ -328,7 +336,8 @@ op_reply(struct dv_bridge *bridge, const struct dv_command_reply *reply, struct 
     int r = check_up(hono, err);
     if (r < 0 || (r = dv_hono_answer_write(reply, &answer, err)) < 0)
         return r;
-    if (strcmp(answer.thing, hono->identity.thing) != 0)
+    if (dv_hono_thing_index(hono->identity.thing, hono->config->things, dv_str_of(answer.thing)) <
+        0)
         return dv_error_set(err, DV_ERR_NOT_FOUND,
                             "the command came to '%s', but this gateway is '%s' now", answer.thing,
                             hono->identity.thing);
@@ -339,9 +348,10 @@ op_reply(struct dv_bridge *bridge, const struct dv_command_reply *reply, struct 
     return dv_hono_out_send(hono, DV_HONO_OUT_ANSWER, 0, item->topic, item->bytes, &item, err);
 }
 
-static int event_topic(const struct dv_hono *hono, struct dv_buf *out, struct dv_error *err)
+static int
+event_topic(const struct dv_hono *hono, const char *thing, struct dv_buf *out, struct dv_error *err)
 {
-    return dv_buf_printf(out, err, "e/%s/%s", hono->identity.tenant, hono->identity.thing);
+    return dv_buf_printf(out, err, "e/%s/%s", hono->identity.tenant, thing);
 }
 
 static int
@@ -350,9 +360,11 @@ op_twin(struct dv_bridge *bridge, const struct dv_twin_change *change, struct dv
     struct dv_hono *hono = of(bridge);
     DV_AUTO_IN_PLACE(dv_buf) topic = DV_BUF_INIT(DV_HONO_TOPIC_MAX);
     DV_AUTO_IN_PLACE(dv_buf) payload = DV_BUF_INIT(DV_DITTO_ENVELOPE_MAX);
+    char thing[DV_HONO_THING_MAX + 1];
+    dv_hono_thing_name(hono->identity.thing, (unsigned)change->thing, thing);
     int r = check_up(hono, err);
-    if (r < 0 || (r = event_topic(hono, &topic, err)) < 0 ||
-        (r = dv_ditto_write_twin(change, hono->identity.thing, &payload, err)) < 0)
+    if (r < 0 || (r = event_topic(hono, thing, &topic, err)) < 0 ||
+        (r = dv_ditto_write_twin(change, thing, &payload, err)) < 0)
         return r;
     struct dv_str bytes = {payload.data, payload.len};
     return dv_hono_out_send(hono, DV_HONO_OUT_TWIN, change->number, topic.data, bytes, NULL, err);
@@ -390,30 +402,33 @@ op_outbox(struct dv_bridge *bridge, const struct dv_outbox_message *message, str
         r = dv_buf_printf(&topic, err, "command//%s/res//%s", hono->identity.thing,
                           message->subject);
     else
-        r = event_topic(hono, &topic, err);
+        r = event_topic(hono, hono->identity.thing, &topic, err);
     if (r < 0 || (r = dv_ditto_write_outbox(message, hono->identity.thing, &payload, err)) < 0)
         return r;
     struct dv_str bytes = {payload.data, payload.len};
     return dv_hono_out_send(hono, DV_HONO_OUT_OTHER, message->batch, topic.data, bytes, NULL, err);
 }
 
-static int op_check_twin(struct dv_bridge *bridge, struct dv_error *err)
+static int op_check_twin(struct dv_bridge *bridge, unsigned index, struct dv_error *err)
 {
     struct dv_hono *hono = of(bridge);
     DV_AUTO_IN_PLACE(dv_buf) topic = DV_BUF_INIT(DV_HONO_TOPIC_MAX);
     DV_AUTO_IN_PLACE(dv_buf) payload = DV_BUF_INIT(DV_DITTO_ENVELOPE_MAX);
-    char question[sizeof(hono->twin_question)];
+    char question[sizeof(hono->twin_question)], thing[DV_HONO_THING_MAX + 1];
+    dv_hono_thing_name(hono->identity.thing, index, thing);
     int r = check_up(hono, err);
     if (r == 0)
         r = random_uuid(question, sizeof(question), err);
-    if (r < 0 || (r = event_topic(hono, &topic, err)) < 0 ||
-        (r = dv_ditto_write_retrieve(hono->identity.thing, question, &payload, err)) < 0)
+    if (r < 0 || (r = event_topic(hono, thing, &topic, err)) < 0 ||
+        (r = dv_ditto_write_retrieve(thing, question, &payload, err)) < 0)
         return r;
     struct dv_str bytes = {payload.data, payload.len};
     r = dv_hono_out_send(hono, DV_HONO_OUT_OTHER, 0, topic.data, bytes, NULL, err);
-    if (r == 0)
-        snprintf(hono->twin_question, sizeof(hono->twin_question), "%s", question);
-    return r;
+    if (r < 0)
+        return r;
+    snprintf(hono->twin_question, sizeof(hono->twin_question), "%s", question);
+    hono->twin_thing = index;
+    return 0;
 }
 
 static int op_replay(

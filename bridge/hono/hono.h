@@ -47,6 +47,7 @@ struct dv_hono_config {
     const char *device_id;      /* fixed identity; NULL: ask */
     const char *tenant_id;
     const char *policy_id;
+    unsigned things;          /* of this gateway (thing.h), 1 to 64 */
     unsigned max_inflight;    /* messages on their way to the broker */
     unsigned max_inbox;       /* commands taken and not yet handed out; more are answered busy */
     uint64_t max_inbox_bytes; /* the same in bytes */
@@ -64,6 +65,7 @@ struct dv_hono_config {
         .retry_min_ns = DV_HONO_SECOND_NS,                                                         \
         .retry_max_ns = 60 * DV_HONO_SECOND_NS,                                                    \
         .handshake_retry_ns = 10 * DV_HONO_SECOND_NS,                                              \
+        .things = 1,                                                                               \
         .max_inflight = 1000,                                                                      \
         .max_inbox = 4096,                                                                         \
         .max_inbox_bytes = 64U << 20,                                                              \

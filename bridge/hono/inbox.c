@@ -23,7 +23,8 @@ struct dv_hono_inbox {
     pthread_mutex_t lock;
     int fd;
     struct dv_hono_inbox_limits limits;
-    char thing[DV_HONO_THING_MAX + 1];
+    char thing[DV_HONO_THING_MAX + 1]; /* the first */
+    unsigned things;
 
     struct queue commands;
     size_t command_count; /* with the reserved places */
@@ -146,18 +147,21 @@ void dv_hono_inbox_silence(struct dv_hono_inbox *inbox)
     eventfd_read(inbox->fd, &ignored);
 }
 
-void dv_hono_inbox_set_thing(struct dv_hono_inbox *inbox, const char *thing)
+void dv_hono_inbox_set_thing(struct dv_hono_inbox *inbox, const char *first, unsigned count)
 {
     pthread_mutex_lock(&inbox->lock);
-    snprintf(inbox->thing, sizeof(inbox->thing), "%s", thing);
+    snprintf(inbox->thing, sizeof(inbox->thing), "%s", first);
+    inbox->things = count;
     pthread_mutex_unlock(&inbox->lock);
 }
 
-void dv_hono_inbox_thing(struct dv_hono_inbox *inbox, char ret[DV_HONO_THING_MAX + 1])
+unsigned dv_hono_inbox_thing(struct dv_hono_inbox *inbox, char ret[DV_HONO_THING_MAX + 1])
 {
     pthread_mutex_lock(&inbox->lock);
     memcpy(ret, inbox->thing, sizeof(inbox->thing));
+    unsigned count = inbox->things;
     pthread_mutex_unlock(&inbox->lock);
+    return count;
 }
 
 int dv_hono_inbox_reserve(struct dv_hono_inbox *inbox, size_t bytes, struct dv_error *err)

@@ -76,9 +76,10 @@ void dv_hono_inbox_wake(struct dv_hono_inbox *inbox);
 /* The descriptor is silent until the next push or wake; look once more afterwards. */
 void dv_hono_inbox_silence(struct dv_hono_inbox *inbox);
 
-/* Whose commands are taken now; empty: nobody's. */
-void dv_hono_inbox_set_thing(struct dv_hono_inbox *inbox, const char *thing);
-void dv_hono_inbox_thing(struct dv_hono_inbox *inbox, char ret[DV_HONO_THING_MAX + 1]);
+/* Whose commands are taken now: those of so many things (thing.h); empty: nobody's. */
+void dv_hono_inbox_set_thing(struct dv_hono_inbox *inbox, const char *first, unsigned count);
+/* The first of them; returns their number. */
+unsigned dv_hono_inbox_thing(struct dv_hono_inbox *inbox, char ret[DV_HONO_THING_MAX + 1]);
 
 /* BUSY if the command has no place; else put or cancel must follow. */
 __attribute__((warn_unused_result)) int

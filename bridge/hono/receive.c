@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "bridge/hono/command.h"
+#include "bridge/hono/thing.h"
 #include "messages/codec.h"
 
 #include <stdio.h>
@@ -85,13 +86,14 @@ static void take(struct reception *r)
     }
 }
 
-/* Before the first handshake a persistent session may already deliver: then the topic says who we
- * were when it was subscribed. */
+/* The topic says which of our things is asked. Before the first handshake a persistent session may
+ * already deliver: then it says who we were when it was subscribed. */
 static void name_thing(struct reception *r, struct dv_str topic, char thing[DV_HONO_THING_MAX + 1])
 {
     struct dv_hono_topic parts;
-    dv_hono_inbox_thing(r->inbox, thing);
-    if (!thing[0] && dv_hono_topic_parse(topic, &parts))
+    unsigned count = dv_hono_inbox_thing(r->inbox, thing);
+    if (dv_hono_topic_parse(topic, &parts) &&
+        (!thing[0] || dv_hono_thing_index(thing, count, parts.thing) >= 0))
         snprintf(thing, DV_HONO_THING_MAX + 1, "%.*s", DV_STR_ARG(parts.thing));
     r->raw.thing = thing;
 }

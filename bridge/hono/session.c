@@ -2,6 +2,7 @@
 #include "bridge/hono/session.h"
 
 #include "base/log.h"
+#include "bridge/hono/thing.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -54,6 +55,7 @@ void dv_hono_session_drop_link(struct dv_hono *hono, const char *why)
     bool was_up = hono->phase == DV_HONO_UP;
     hono->phase = DV_HONO_WAITING;
     hono->is_filter_wanted = false;
+    hono->filters_open = 0;
     hono->filter_deadline_ns = INT64_MAX;
     dv_hono_out_link_gone(hono);
     if (was_up || hono->pause_ns < hono->config->retry_min_ns)
@@ -98,7 +100,7 @@ static void come_up(struct dv_hono *hono)
     hono->phase = DV_HONO_UP;
     hono->deadline_ns = INT64_MAX;
     hono->pause_ns = hono->config->retry_min_ns;
-    dv_hono_inbox_set_thing(hono->inbox, hono->identity.thing);
+    dv_hono_inbox_set_thing(hono->inbox, hono->identity.thing, hono->config->things);
     tell_link(hono, DV_LINK_UP, "connected to %s as tenant %s", hono->url.uri,
               hono->identity.tenant);
     dv_hono_out_send_answers(hono);
@@ -117,8 +119,10 @@ static void on_connected(struct dv_hono *hono)
         dv_hono_session_drop_link(hono, err.text);
 }
 
-static void filter_of(const char *thing, char ret[DV_HONO_THING_MAX + 32])
+static void filter_of(const char *first, unsigned index, char ret[DV_HONO_THING_MAX + 32])
 {
+    char thing[DV_HONO_THING_MAX + 1];
+    dv_hono_thing_name(first, index, thing);
     snprintf(ret, DV_HONO_THING_MAX + 32, "command//%s/req/#", thing);
 }
 
@@ -126,13 +130,19 @@ void dv_hono_session_subscribe_commands(struct dv_hono *hono)
 {
     struct dv_error err = DV_ERROR_INIT;
     char filter[DV_HONO_THING_MAX + 32];
+    int ignored;
     if (hono->is_filter_wanted)
         return;
-    filter_of(hono->identity.thing, filter);
     hono->is_filter_wanted = true;
     hono->filter_deadline_ns = now_ns(hono) + hono->config->subscribe_timeout_ns;
-    if (dv_hono_link_subscribe(hono->link, filter, &hono->filter_token, &err) < 0)
-        dv_hono_session_drop_link(hono, err.text);
+    for (unsigned i = 0; i < hono->config->things; i++) {
+        filter_of(hono->identity.thing, i, filter);
+        if (dv_hono_link_subscribe(hono->link, filter, &ignored, &err) < 0) {
+            dv_hono_session_drop_link(hono, err.text);
+            return;
+        }
+        hono->filters_open++;
+    }
 }
 
 static void on_subscribed(struct dv_hono *hono, int token)
@@ -142,7 +152,7 @@ static void on_subscribed(struct dv_hono *hono, int token)
         tell_link(hono, DV_LINK_DOWN, "connected to %s, asking who this gateway is (%s)",
                   hono->url.uri, DV_HONO_ASK);
         ask_identity(hono);
-    } else if (hono->phase == DV_HONO_UP && token == hono->filter_token) {
+    } else if (hono->filters_open > 0 && --hono->filters_open == 0) {
         hono->filter_deadline_ns = INT64_MAX;
     }
 }
@@ -198,14 +208,15 @@ static void change_identity(struct dv_hono *hono, const struct dv_hono_identity 
     struct dv_error err = DV_ERROR_INIT;
     char filter[DV_HONO_THING_MAX + 32];
     bool is_same_thing = strcmp(identity->thing, hono->identity.thing) == 0;
-    if (hono->is_filter_wanted && !is_same_thing) {
-        filter_of(hono->identity.thing, filter);
+    for (unsigned i = 0; hono->is_filter_wanted && !is_same_thing && i < hono->config->things;
+         i++) {
+        filter_of(hono->identity.thing, i, filter);
         if (dv_hono_link_unsubscribe(hono->link, filter, &err) < 0) {
             dv_hono_session_drop_link(hono, err.text);
             return;
         }
-        hono->is_filter_wanted = false;
     }
+    hono->is_filter_wanted = hono->is_filter_wanted && is_same_thing;
     tell_link(hono, DV_LINK_DOWN, "the cloud gave this gateway another identity");
     hono->identity = *identity;
     come_up(hono);
@@ -218,7 +229,8 @@ static void on_handshake(struct dv_hono *hono, struct dv_str answer)
     struct dv_hono_identity identity;
     if (hono->is_identity_fixed || hono->phase < DV_HONO_ASKING)
         return;
-    if (dv_hono_handshake_parse(answer, &identity, &err) < 0) {
+    if (dv_hono_handshake_parse(answer, &identity, &err) < 0 ||
+        dv_hono_things_check(identity.thing, hono->config->things, &err) < 0) {
         unsigned skipped;
         if (hono->phase == DV_HONO_ASKING)
             tell_link(hono, DV_LINK_DOWN, "the answer on %s is refused: %s", DV_HONO_ANSWER,

@@ -74,11 +74,12 @@ struct dv_hono {
     bool is_identity_fixed;
     struct dv_hono_identity identity; /* confirmed while UP, else the last one; may be empty */
     bool is_filter_wanted;            /* features_ready() was called for this identity */
-    int filter_token;
-    int64_t filter_deadline_ns; /* INT64_MAX: no subscription is waited for */
+    unsigned filters_open;            /* subscriptions of commands that are waited for */
+    int64_t filter_deadline_ns;       /* INT64_MAX: none */
 
     /* Correlation id of the question about the twin that waits for its answer; empty: none. */
     char twin_question[48];
+    unsigned twin_thing; /* that it is about */
 
     struct dv_hono_outgoing *out_first, **out_end;
     size_t out_count, out_bytes;
@@ -93,7 +94,7 @@ struct dv_hono {
 /* Handles everything that has happened and is due; what it has to tell is in the news. */
 void dv_hono_session_work(struct dv_hono *hono);
 int64_t dv_hono_session_deadline_ns(const struct dv_hono *hono);
-/* Subscribes the commands of the confirmed identity; a failure ends the link. */
+/* Subscribes the commands of all things of the confirmed identity; a failure ends the link. */
 void dv_hono_session_subscribe_commands(struct dv_hono *hono);
 /* Leaves the link, if there is one, and pauses. `why` is shown to people. */
 void dv_hono_session_drop_link(struct dv_hono *hono, const char *why);

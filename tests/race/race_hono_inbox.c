@@ -83,7 +83,7 @@ int main(void)
             return 1;
         }
         dv_hono_inbox_silence(inbox);
-        dv_hono_inbox_set_thing(inbox, THING);
+        dv_hono_inbox_set_thing(inbox, THING, 1);
         taken += take(inbox);
     }
     for (int i = 0; i < THREADS; i++)

@@ -196,13 +196,27 @@ static void check_dependencies(struct world *world, const struct dv_container_li
         world_fail(world, "%zu dependencies of %zu containers", count, all->containers.count);
 }
 
+/* A container is shown by one of the things that there are, and by no other. */
+static void check_thing(struct world *world, const struct fake_feature *feature)
+{
+    const struct fake_cloud *cloud = world->sim->cloud;
+    size_t times = 0;
+    for (size_t i = 0; i < fake_cloud_features(cloud); i++)
+        times += strcmp(fake_cloud_feature(cloud, i)->id, feature->id) == 0;
+    if (times != 1)
+        world_fail(world, "%s is shown by %zu things", feature->id, times);
+    if (feature->thing >= world->sim->things)
+        world_fail(world, "%s is shown by thing %lld of %u", feature->id,
+                   (long long)feature->thing + 1, world->sim->things);
+}
+
 static void check_twin(struct world *world, const struct dv_container_list *all)
 {
     const struct fake_cloud *cloud = world->sim->cloud;
     if (!fake_cloud_is_ready(cloud))
         world_fail(world, "the link is up and the features are not ready");
     const struct fake_feature *factory = fake_cloud_find(cloud, "ContainerFactory");
-    if (!factory || !factory->is_current)
+    if (!factory || !factory->is_current || factory->thing)
         world_fail(world, "the twin has no ContainerFactory");
     for (size_t i = 0; i < all->containers.count; i++) {
         const struct dv_container_record *record = &all->containers.items[i];
@@ -213,6 +227,7 @@ static void check_twin(struct world *world, const struct dv_container_list *all)
             world_fail(world, "the twin does not have %s", record->id);
             continue;
         }
+        check_thing(world, feature);
         check_property(world, record, feature, "state", feature->state, dv_twin_container_state);
         check_property(world, record, feature, "name", feature->name, dv_twin_container_name);
         check_property(world, record, feature, "config", feature->config, dv_twin_container_config);

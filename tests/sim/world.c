@@ -58,6 +58,9 @@ static void start_daemon(struct world *world)
     world->sim->journal_files.fail_after = -1;
     world->sim->settings.workers = 1 + (unsigned)world_random(world, 4);
     world->sim->hosts = 1 + (unsigned)world_random(world, 6);
+    /* Every other gateway is several things, and another number of them at each start. */
+    if (world->sim->seed % 2 == 0)
+        world->sim->things = 1 + (unsigned)(world->sim->seed / 2 + world->sim->lives) % 4;
     if (daemon_sim_start(world->sim, &err) < 0)
         world_fail(world, "the daemon does not start: %s", err.text);
 }
@@ -316,7 +319,7 @@ static void do_link(struct world *world)
         char id[FAKE_TEXT_MAX];
         snprintf(id, sizeof(id), "Container:ghost-%u", world->steps_done);
         note("the cloud shows %s", id);
-        fake_cloud_haunt(world->sim->cloud, id);
+        fake_cloud_haunt(world->sim->cloud, id, 0);
     }
     fake_cloud_set_link(world->sim->cloud, !is_up);
 }

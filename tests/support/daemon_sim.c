@@ -94,6 +94,7 @@ struct daemon_sim *daemon_sim_new(uint64_t seed)
     sim->record_files.power = &sim->journal_files;
     sim->seed = seed;
     sim->hosts = 4;
+    sim->things = 1;
     sim->settings = (struct dv_actor_settings){
         .stop_timeout_ms = 10000,
         .command_timeout_ms = 60000,
@@ -192,7 +193,13 @@ int daemon_sim_start(struct daemon_sim *sim, struct dv_error *err)
     if (r < 0)
         return has_lost_power(sim) ? 0 : r;
     sim->bridges[0] = (struct dv_bridge_setup){
-        DAEMON_SIM_BRIDGE, &fake_bridge_ops, sim->cloud, DV_TWIN_FULL, 0, 30000, NULL, 0};
+        .name = DAEMON_SIM_BRIDGE,
+        .ops = &fake_bridge_ops,
+        .config = sim->cloud,
+        .twin_detail = DV_TWIN_FULL,
+        .things = sim->things,
+        .twin_check_ms = 30000,
+    };
     sim->env = (struct dv_actor_env){
         .settings = &sim->settings,
         .journal = sim->journal,

@@ -27,6 +27,7 @@ struct daemon_sim {
     struct record_memory record_files;
     struct dv_actor_settings settings; /* may be changed between two daemons */
     unsigned hosts;                    /* shared hosts of the next daemon */
+    unsigned things;                   /* of its bridge */
     uint64_t seed;
     unsigned lives;
     bool was_cut; /* power went at journal_files.cut_at; no daemon runs */

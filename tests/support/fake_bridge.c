@@ -17,6 +17,7 @@ struct pending {
     STAILQ_ENTRY(pending) link;
     enum dv_bridge_event_type type;
     bool is_up;     /* LINK */
+    unsigned thing; /* TWIN */
     int64_t number; /* SENT; COMMAND: sequence */
     size_t len;     /* COMMAND */
     char raw[];     /* COMMAND: an encoded struct dv_command */
@@ -268,17 +269,20 @@ const struct fake_feature *fake_cloud_feature(const struct fake_cloud *cloud, si
     return &cloud->features[index];
 }
 
-static struct fake_feature *find(const struct fake_cloud *cloud, const char *id)
+static struct fake_feature *find(const struct fake_cloud *cloud, const char *id, int64_t thing)
 {
     for (size_t i = 0; i < cloud->feature_count; i++)
-        if (strcmp(cloud->features[i].id, id) == 0)
+        if (strcmp(cloud->features[i].id, id) == 0 && cloud->features[i].thing == thing)
             return &cloud->features[i];
     return NULL;
 }
 
 const struct fake_feature *fake_cloud_find(const struct fake_cloud *cloud, const char *id)
 {
-    return find(cloud, id);
+    const struct fake_feature *found = NULL;
+    for (unsigned thing = 0; !found && thing < DV_THINGS_MAX; thing++)
+        found = find(cloud, id, thing);
+    return found;
 }
 
 const char *fake_cloud_complaint(const struct fake_cloud *cloud)
@@ -357,14 +361,18 @@ static int take_command(const struct pending *pending,
     return 0;
 }
 
-static void
-take_seen(const struct fake_cloud *cloud, struct dv_arena *arena, struct dv_bridge_event *ret)
+static void take_seen(const struct fake_cloud *cloud,
+                      unsigned thing,
+                      struct dv_arena *arena,
+                      struct dv_bridge_event *ret)
 {
     struct dv_twin_seen *seen = need(dv_arena_alloc(arena, sizeof(*seen)));
     seen->features.items = need(dv_arena_array(arena, cloud->feature_count + 1, sizeof(char *)));
+    seen->thing = thing;
     for (size_t i = 0; i < cloud->feature_count; i++)
-        seen->features.items[seen->features.count++] =
-            need(dv_arena_strdup(arena, cloud->features[i].id));
+        if (cloud->features[i].thing == thing)
+            seen->features.items[seen->features.count++] =
+                need(dv_arena_strdup(arena, cloud->features[i].id));
     ret->body = seen;
 }
 
@@ -391,7 +399,7 @@ static int bridge_next(struct dv_bridge *base,
         link->status = pending->is_up ? DV_LINK_UP : DV_LINK_DOWN;
         ret->body = link;
     } else if (pending->type == DV_BRIDGE_TWIN) {
-        take_seen(bridge->cloud, arena, ret);
+        take_seen(bridge->cloud, pending->thing, arena, ret);
     } else {
         struct dv_twin_sent *sent = need(dv_arena_alloc(arena, sizeof(*sent)));
         sent->number = pending->number;
@@ -447,7 +455,7 @@ bridge_reply(struct dv_bridge *base, const struct dv_command_reply *reply, struc
     return cloud->is_up ? 0 : link_is_down(err);
 }
 
-static struct fake_feature *add_feature(struct fake_cloud *cloud, const char *id)
+static struct fake_feature *add_feature(struct fake_cloud *cloud, const char *id, int64_t thing)
 {
     if (cloud->feature_count == cloud->feature_room) {
         cloud->feature_room = cloud->feature_room ? cloud->feature_room * 2 : 64;
@@ -457,14 +465,15 @@ static struct fake_feature *add_feature(struct fake_cloud *cloud, const char *id
     struct fake_feature *feature = &cloud->features[cloud->feature_count++];
     *feature = (struct fake_feature){0};
     snprintf(feature->id, sizeof(feature->id), "%s", id);
+    feature->thing = thing;
     return feature;
 }
 
 static void publish_feature(struct fake_cloud *cloud, const struct dv_twin_change *change)
 {
-    struct fake_feature *feature = find(cloud, change->feature);
+    struct fake_feature *feature = find(cloud, change->feature, change->thing);
     if (!feature)
-        feature = add_feature(cloud, change->feature);
+        feature = add_feature(cloud, change->feature, change->thing);
     set_text(&feature->definition, change->definition);
     set_text(&feature->properties, change->value);
     set_text(&feature->state, NULL);
@@ -478,7 +487,7 @@ static void publish_feature(struct fake_cloud *cloud, const struct dv_twin_chang
 
 static void publish_property(struct fake_cloud *cloud, const struct dv_twin_change *change)
 {
-    struct fake_feature *feature = find(cloud, change->feature);
+    struct fake_feature *feature = find(cloud, change->feature, change->thing);
     if (!feature || !feature->is_current) {
         /* One of the link before may come first; everything is published behind it. */
         if (cloud->is_ready)
@@ -508,11 +517,12 @@ bridge_twin(struct dv_bridge *base, const struct dv_twin_change *change, struct 
     struct fake_cloud *cloud = bridge->cloud;
     if (!cloud->is_up || cloud->is_cut)
         return link_is_down(err);
-    dv_log(DV_LOG_INFO, "cloud: twin %s %s %s", change->feature, change->path ? change->path : "*",
+    dv_log(DV_LOG_INFO, "cloud: twin %lld %s %s %s", (long long)change->thing, change->feature,
+           change->path ? change->path : "*",
            change->kind == DV_TWIN_DELETE ? "deleted"
            : change->value                ? change->value
                                           : "");
-    struct fake_feature *feature = find(cloud, change->feature);
+    struct fake_feature *feature = find(cloud, change->feature, change->thing);
     if (change->kind == DV_TWIN_FEATURE)
         publish_feature(cloud, change);
     else if (change->kind == DV_TWIN_PROPERTY)
@@ -562,18 +572,18 @@ static void bridge_free(struct dv_bridge *base)
     free(bridge);
 }
 
-void fake_cloud_haunt(struct fake_cloud *cloud, const char *id)
+void fake_cloud_haunt(struct fake_cloud *cloud, const char *id, unsigned thing)
 {
-    if (!find(cloud, id))
-        (void)add_feature(cloud, id);
+    if (!find(cloud, id, thing))
+        (void)add_feature(cloud, id, thing);
 }
 
-static int bridge_check_twin(struct dv_bridge *base, struct dv_error *err)
+static int bridge_check_twin(struct dv_bridge *base, unsigned thing, struct dv_error *err)
 {
     struct bridge *bridge = (struct bridge *)base;
     if (!bridge->cloud->is_up || bridge->cloud->is_cut)
         return link_is_down(err);
-    push(bridge, DV_BRIDGE_TWIN, 0);
+    push(bridge, DV_BRIDGE_TWIN, 0)->thing = thing;
     return 0;
 }
 

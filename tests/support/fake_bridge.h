@@ -10,6 +10,7 @@
  * of the port's contract (a property of a feature that was not published, two answers) are kept as
  * the first complaint. One thread.
  */
+#include "actors/env.h"
 #include "base/error.h"
 #include "bridge/bridge.h"
 
@@ -44,6 +45,7 @@ struct fake_command {
 /* What the cloud knows of a feature. Texts are NULL where nothing was said. */
 struct fake_feature {
     char id[FAKE_TEXT_MAX];
+    int64_t thing;
     char *definition;
     char *properties;
     char *state;
@@ -78,9 +80,10 @@ size_t fake_cloud_commands(const struct fake_cloud *cloud);
 struct fake_command *fake_cloud_command(struct fake_cloud *cloud, size_t index);
 size_t fake_cloud_features(const struct fake_cloud *cloud);
 const struct fake_feature *fake_cloud_feature(const struct fake_cloud *cloud, size_t index);
+/* On whichever thing. */
 const struct fake_feature *fake_cloud_find(const struct fake_cloud *cloud, const char *id);
 /* The cloud shows a feature that nobody published (any more). */
-void fake_cloud_haunt(struct fake_cloud *cloud, const char *id);
+void fake_cloud_haunt(struct fake_cloud *cloud, const char *id, unsigned thing);
 /* NULL: none. */
 const char *fake_cloud_complaint(const struct fake_cloud *cloud);
 /* Number of daemons that opened the bridge. */

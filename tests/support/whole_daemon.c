@@ -149,7 +149,11 @@ void whole_daemon_init(struct whole_daemon *w, bool is_simulated, uint64_t seed,
     w->cloud = memory_cloud_new();
     journal_memory_init(&w->disk);
     w->bridges[0] = (struct dv_bridge_setup){
-        "memory", &memory_cloud_ops, w->cloud, DV_TWIN_FULL, 0, 0, NULL, 0};
+        .name = "memory",
+        .ops = &memory_cloud_ops,
+        .config = w->cloud,
+        .twin_detail = DV_TWIN_FULL,
+    };
     w->env = (struct dv_actor_env){
         .settings = &w->settings,
         .home_dir = w->home,

@@ -62,7 +62,7 @@ class Peer:
         self.answers = answers
         self.messages = []
         self.faults = []
-        self.twin = {}       # feature id -> value
+        self.twins = {}      # thing id -> {feature id -> value}
         self.history = []    # (message index, feature id, path below it or "", value or None)
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
@@ -111,15 +111,16 @@ class Peer:
         body = message.body
         if "/things/twin/commands/" not in body["topic"] or body["topic"].endswith("/retrieve"):
             return
+        twin = self.twins.setdefault(":".join(body["topic"].split("/")[:2]), {})
         feature, *rest = body["path"].removeprefix("/features/").split("/")
         value = copy.deepcopy(body.get("value"))
         self.history.append((len(self.messages) - 1, feature, "/".join(rest), value))
         if body["topic"].endswith("/delete"):
-            self.twin.pop(feature, None)
+            twin.pop(feature, None)
         elif not rest:
-            self.twin[feature] = copy.deepcopy(value)
+            twin[feature] = copy.deepcopy(value)
         else:
-            place = self.twin.setdefault(feature, {})
+            place = twin.setdefault(feature, {})
             for part in rest[:-1]:
                 place = place.setdefault(part, {})
             if value is None:
@@ -162,10 +163,10 @@ class Peer:
 
     # --- questions about the twin
 
-    def wait_question(self, after=0, timeout_s=20):
+    def wait_question(self, after=0, timeout_s=20, topic=r"e/.*"):
         """The envelope in which davit asks what the twin holds."""
         def find():
-            return next((m.body for m in self.find(r"e/.*", after)
+            return next((m.body for m in self.find(topic, after)
                          if m.body["topic"].endswith("/things/twin/commands/retrieve")), None)
         return self.wait(find, timeout_s, "davit asks for the twin")
 
@@ -177,7 +178,8 @@ class Peer:
                   "value": {"thingId": self.thing,
                             "features": {feature: {"definition": ["a:b:1"]} for feature in features}}}
         answer.update(fields)
-        self.publish(f"command//{self.thing}/req//retrieve-response", answer)
+        thing = ":".join(question["topic"].split("/")[:2])
+        self.publish(f"command//{thing}/req//retrieve-response", answer)
 
     # --- handshake
 
@@ -194,9 +196,10 @@ class Peer:
         self._client.publish(topic, payload, qos)
 
     def send(self, feature, operation, value=None, rid=None, correlation_id=None,
-             response_required=True, headers=None, **fields):
+             response_required=True, headers=None, thing=None, **fields):
         """Publishes a command envelope; `headers` and `fields` override parts of it, None leaves
-        them out."""
+        them out. `thing` is another than the first."""
+        thing = thing or self.thing
         number = next(self._numbers)
         rid = f"r{number}" if rid is None else rid
         correlation_id = f"c{number}" if correlation_id is None else correlation_id
@@ -204,7 +207,8 @@ class Peer:
         if value is not None:
             all_headers["content-type"] = "application/json"
         all_headers.update(headers or {})
-        envelope = {"topic": f"{self.ditto_name}/things/live/messages/{operation}",
+        ditto_name = thing.replace(":", "/", 1)
+        envelope = {"topic": f"{ditto_name}/things/live/messages/{operation}",
                     "headers": {k: v for k, v in all_headers.items() if v is not None},
                     "path": f"/features/{feature}/inbox/messages/{operation}"}
         if value is not None:
@@ -213,7 +217,7 @@ class Peer:
         envelope = {k: v for k, v in envelope.items() if v is not None}
         with self._changed:
             seen = len(self.messages)
-        self.publish(f"command//{self.thing}/req/{rid}/{operation}", envelope)
+        self.publish(f"command//{thing}/req/{rid}/{operation}", envelope)
         return Command(feature, operation, rid, correlation_id, time.monotonic(), seen)
 
     def answer_of(self, command, timeout_s=20):
@@ -245,6 +249,21 @@ class Peer:
         return answer.value
 
     # --- the twin
+
+    @property
+    def twin(self):
+        """Feature id -> value, of all things."""
+        if len(self.twins) == 1:
+            return next(iter(self.twins.values()))
+        return {feature: value for twin in self.twins.values() for feature, value in twin.items()}
+
+    def things_of(self, container):
+        """The numbers of the things that show it, from 1."""
+        return [number for number in range(1, 65)
+                if f"Container:{container}" in self.twins.get(self.thing_name(number), {})]
+
+    def thing_name(self, number):
+        return self.thing if number == 1 else f"{self.thing}-{number}"
 
     def status(self, container):
         return self.twin.get(f"Container:{container}", {}).get("properties", {}).get("status")

@@ -296,6 +296,34 @@ Test(show, each_bridge_has_its_state_and_counts)
     cr_assert_str_eq(at, expected.data);
 }
 
+static void expect_things(struct dv_bridge_note *bridge, const char *expected)
+{
+    struct dv_daemon_status status = {.version = "1", .bridges = {.items = bridge, .count = 1}};
+    dv_buf_clear(&out);
+    cli_print_status(&status, &out);
+    const char *at = strstr(out.data, "changes waiting\n");
+    cr_assert_not_null(at);
+    cr_assert_str_eq(at + strlen("changes waiting\n"), expected);
+}
+
+Test(show, a_bridge_says_how_large_each_of_its_things_is)
+{
+    struct dv_bridge_thing things[] = {{.bytes = 3 << 10}, {.bytes = 99 << 10, .is_compact = true}};
+    struct dv_bridge_note bridge = {
+        .bridge = "hono", .thing_bytes = 3 << 10, .thing_bytes_max = 100 << 10};
+    expect_things(&bridge, "              twin about 3 KB of 100\n");
+    bridge.things.items = things;
+    bridge.things.count = 2;
+    expect_things(&bridge, "              twin of thing 1 about 3 KB of 100\n"
+                           "              twin of thing 2 about 99 KB of 100, without the "
+                           "configuration of containers\n");
+    bridge.thing_bytes_max = 0;
+    expect_things(&bridge,
+                  "              twin of thing 1 about 3 KB\n"
+                  "              twin of thing 2 about 99 KB, without the configuration of "
+                  "containers\n");
+}
+
 Test(show, figures_are_summed_and_name_the_slowest_actor)
 {
     struct dv_cell_figures cells[] = {

@@ -85,3 +85,15 @@ Test(outbox, a_lost_link_forgets_what_was_open)
     dv_outbox_acknowledge(outbox, old);
     cr_assert_eq(dv_outbox_open(outbox), 1, "an old acknowledgement opens no window");
 }
+
+Test(outbox, a_change_of_another_thing_is_not_replaced)
+{
+    DV_AUTO(dv_outbox) outbox = dv_outbox_new(2, 10);
+    struct dv_twin_change here = {.kind = DV_TWIN_FEATURE, .feature = (char *)"A"};
+    struct dv_twin_change there = {.kind = DV_TWIN_DELETE, .feature = (char *)"A", .thing = 1};
+    cr_assert(dv_outbox_add(outbox, &there) && dv_outbox_add(outbox, &here));
+    cr_assert(dv_outbox_add(outbox, &here), "replaces the one of its own thing");
+    cr_assert_eq(dv_outbox_next(outbox)->kind, DV_TWIN_DELETE);
+    cr_assert_eq(dv_outbox_next(outbox)->kind, DV_TWIN_FEATURE);
+    cr_assert_null(dv_outbox_next(outbox));
+}

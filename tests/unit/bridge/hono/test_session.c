@@ -3,6 +3,7 @@
  * happens to messages on their way when the connection ends. The connector is the test itself. */
 #include "base/spawn.h"
 #include "bridge/hono/hono.h"
+#include "bridge/hono/topic.h"
 #include "tests/support/bridge_session.h"
 #include "tests/support/mosquitto.h"
 #include "tests/support/mqtt_peer.h"
@@ -282,6 +283,121 @@ Test(hono_session, needs_no_handshake_with_a_fixed_identity, .timeout = 60)
     expect_up(GW1);
     change_twin(1);
     expect_message("e/t1/" GW1, "/features/F");
+    finish();
+}
+
+static void come_up_as(unsigned things)
+{
+    prepare(NULL);
+    connect_peer();
+    config.things = things;
+    begin();
+    tell(FIRST);
+    expect_up(GW1);
+}
+
+Test(hono_session, is_several_things, .timeout = 60)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    come_up_as(3);
+    struct dv_twin_change change = {
+        .kind = DV_TWIN_FEATURE, .feature = "F", .number = 1, .thing = 1};
+    cr_assert_eq(session.bridge->ops->twin(session.bridge, &change, &err), 0, "%s", err.text);
+    expect_message("e/t1/" GW1 "-2", "org.example/gw1:edge:containers-2/things/twin/commands/");
+    change_twin(2);
+    expect_message("e/t1/" GW1, "org.example/gw1:edge:containers/things/twin/commands/");
+    take_commands();
+    const struct dv_command *command = first_command(GW1 "-3", "r3");
+    dv_test_session_reply(&session, command, (struct dv_command_reply){.status = 204});
+    expect_message("command//" GW1 "-3/res/r3/204", "org.example/gw1:edge:containers-3/things/");
+    command = first_command(GW1, "r1");
+    dv_test_session_reply(&session, command, (struct dv_command_reply){.status = 204});
+    expect_message("command//" GW1 "/res/r1/204", "org.example/gw1:edge:containers/things/");
+    finish();
+}
+
+Test(hono_session, is_asked_as_the_thing_of_the_topic, .timeout = 60)
+{
+    come_up_as(2);
+    take_commands();
+    first_command(GW1 "-2", "r1");
+    publish(
+        "command//" GW1 "-2/req/r2/start",
+        "{\"topic\":\"org.example/gw1:edge:containers/things/live/messages/start\",\"headers\":{"
+        "\"response-required\":true,\"correlation-id\":\"c\"},\"path\":\"" GOOD_PATH "\"}");
+    dv_test_session_next(&session, 200);
+    expect_message("command//" GW1 "-2/res/r2/404", "messages:");
+    finish();
+}
+
+Test(hono_session, the_same_request_to_another_thing_is_no_repeat, .timeout = 60)
+{
+    come_up_as(2);
+    take_commands();
+    char key[128];
+    snprintf(key, sizeof(key), "%s", first_command(GW1, "r1")->repeat_key);
+    cr_expect_str_eq(first_command(GW1, "r1")->repeat_key, key);
+    cr_expect_str_neq(first_command(GW1 "-2", "r1")->repeat_key, key);
+    finish();
+}
+
+/* Answers what is asked about a thing as Ditto does, through the connector. */
+static void answer_twin_question(const char *thing)
+{
+    struct dv_mqtt_message question = receive();
+    char topic[256], answer[1024], id[64];
+    snprintf(topic, sizeof(topic), "e/t1/%s", thing);
+    cr_assert_str_eq(question.topic, topic);
+    const char *at = strstr(question.payload, "\"correlation-id\":\"");
+    cr_assert_not_null(at, "%s", question.payload);
+    snprintf(id, sizeof(id), "%.*s", 36, at + strlen("\"correlation-id\":\""));
+    dv_mqtt_message_done(&question);
+    snprintf(topic, sizeof(topic), "command//%s/req//retrieve-response", thing);
+    snprintf(answer, sizeof(answer),
+             "{\"topic\":\"org.example/%s/things/twin/commands/retrieve\",\"headers\":{"
+             "\"correlation-id\":\"%s\"},\"path\":\"/\",\"status\":200,"
+             "\"value\":{\"features\":{\"Container:x\":{}}}}",
+             strchr(thing, ':') + 1, id);
+    publish(topic, answer);
+}
+
+Test(hono_session, asks_what_each_thing_holds, .timeout = 60)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    come_up_as(2);
+    take_commands();
+    for (unsigned i = 0; i < 2; i++) {
+        first_command(i ? GW1 "-2" : GW1, "r1");
+        cr_assert_eq(session.bridge->ops->check_twin(session.bridge, i, &err), 0, "%s", err.text);
+        answer_twin_question(i ? GW1 "-2" : GW1);
+        const struct dv_twin_seen *seen = dv_test_session_expect(&session, DV_BRIDGE_TWIN);
+        cr_expect_eq(seen->thing, i);
+        cr_assert_eq(seen->features.count, 1);
+        cr_expect_str_eq(seen->features.items[0], "Container:x");
+    }
+    finish();
+}
+
+Test(hono_session, refuses_an_identity_without_room_for_its_things, .timeout = 60)
+{
+    char answer[512], device[DV_HONO_THING_MAX];
+    size_t len = DV_HONO_THING_MAX - strlen(":edge:containers");
+    memset(device, 'a', len);
+    memcpy(device, "ns:", 3);
+    device[len] = '\0';
+    snprintf(answer, sizeof(answer), "{\"deviceId\":\"%s\",\"tenantId\":\"t\"}", device);
+    prepare(NULL);
+    connect_peer();
+    config.things = 2;
+    begin();
+    tell(answer);
+    const struct dv_link_changed *link;
+    do
+        link = dv_test_session_expect_link(&session, DV_LINK_DOWN);
+    while (!strstr(link->note, "is refused"));
+    cr_expect_not_null(strstr(link->note, "longer than"), "%s", link->note);
+    tell(FIRST);
+    expect_up(GW1);
     finish();
 }
 
