@@ -115,8 +115,11 @@ static void pump(struct state *s)
         ask_features(s, list);
     }
     const struct dv_twin_change *change;
-    while ((change = dv_publisher_next(s->publisher)) != NULL)
-        dv_post(s->cell, s->session.text, DV_KIND_twin_change, change);
+    while ((change = dv_publisher_next(s->publisher)) != NULL) {
+        struct dv_twin_change sent = *change;
+        sent.link = s->link_number;
+        dv_post(s->cell, s->session.text, DV_KIND_twin_change, &sent);
+    }
     if (dv_publisher_is_behind(s->publisher) && !s->republish_timer)
         s->republish_timer = dv_timer_set(s->cell, REPUBLISH_MS, on_republish, NULL);
     if (s->is_up && !s->is_announced && dv_publisher_is_complete(s->publisher)) {

@@ -463,6 +463,8 @@ on_twin(struct dv_cell *cell, const void *body, struct dv_request **request, str
     (void)request;
     struct state *s = dv_cell_state(cell);
     const struct dv_twin_change *change = body;
+    if (change->link != (int64_t)s->link_number)
+        return 0; /* what it follows was lost with its link; the next one gets everything */
     int r = s->bridge->ops->twin(s->bridge, change, err);
     if (r < 0) {
         struct dv_twin_sent failed = {.number = change->number, .is_failed = true};
