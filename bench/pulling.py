@@ -2,6 +2,7 @@
 """An image from the registry to unpacked layers, beside what else does that on this machine."""
 import random
 import shutil
+import subprocess
 import threading
 import time
 
@@ -78,4 +79,37 @@ def bench_pull(report, options):
                 report.add(f"pull of {size}: {what}", mine, "ms", puller.name, other, runs=runs)
             report.add(f"pull of {size}: most memory", peaks[ours] / 1000, "MB", puller.name,
                        peaks[puller.name] / 1000)
+    return stage.left
+
+
+def bench_encrypted(report, options):
+    """The same image, encrypted for a key of davitd and in clear."""
+    runs = options.runs or 5
+    if not shutil.which("skopeo"):
+        report.skip("encrypted", "skopeo missing")
+        return []
+    stage = Stage("encrypted")
+    private, public = (stage.world.directory / name for name in ("key.pem", "key.pub"))
+    for command in (["genrsa", "-out", private, "2048"],
+                    ["rsa", "-in", private, "-pubout", "-out", public]):
+        subprocess.run(["openssl", *command], check=True, capture_output=True)
+    stage.containers = {"image_dec_keys": [str(private)]}
+    with stage:
+        clear = stage.registry.push(make_image(), "bench/large")
+        sealed = f"{stage.registry.host}/bench/sealed:1"
+        subprocess.run(["skopeo", "copy", "--quiet", "--src-tls-verify=false",
+                        "--dest-tls-verify=false", "--encryption-key", f"jwe:{public}",
+                        f"docker://{clear}", f"docker://{sealed}"], check=True,
+                       capture_output=True)
+        puller = pullers.Davit(stage)
+        rows = {clear: [], sealed: []}
+        for _ in range(runs + 1):
+            for reference, row in rows.items():
+                row.append(timed(puller, reference))
+                puller.forget(reference)
+        for column, what in ((0, "until it is unpacked"), (1, "processor time")):
+            ours, base = (figures.median([row[column] for row in rows[reference][1:]])
+                          for reference in (sealed, clear))
+            report.add(f"pull of an encrypted image: {what}", ours, "ms", "the same in clear", base,
+                       runs=runs)
     return stage.left

@@ -135,6 +135,7 @@ class Stage:
     def __init__(self, name, settings=None):
         """`settings` of davit's own section of the configuration."""
         self._settings = settings or {}
+        self.containers = {}  # of that section of Kanto's, before the stage is entered
         self.world = worlds.World(name, f"davit-bench-{worlds.unique_name()[-8:]}")
         self.left = []
         self.broker = self.registry = self.cloud = self.gateway = self.image = None
@@ -156,6 +157,7 @@ class Stage:
             "log": {"log_level": "INFO"},
             # sleep does not listen to SIGTERM.
             "manager": {"default_ctrs_stop_timeout": "1s"},
+            "containers": {"insecure_registries": [self.registry.host], **self.containers},
             # The one that is measured against.
             "davit": {"runtime": "runc", **self._settings}})
         # Runs before the gateway removes its containers: an interrupted read is not gone on with.

@@ -20,7 +20,7 @@ from harness.podman import Podman
 
 import figures
 import mqtt
-from pulling import bench_pull
+from pulling import bench_encrypted, bench_pull
 from stage import POLICY_NO, Stage
 
 MS = 1000
@@ -410,7 +410,8 @@ def bench_podman(report, options):
 
 BENCHES = {"start": bench_start, "rename": bench_rename, "memory": bench_memory,
            "idle": bench_memory, "metrics": bench_metrics, "fake": bench_fake,
-           "podman": bench_podman, "pull": bench_pull}
+           "podman": bench_podman, "pull": bench_pull,
+           "encrypted": bench_encrypted}
 
 
 def run_all(report, options):

@@ -27,6 +27,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -54,6 +55,31 @@ static int check_empty(int dir_fd, const char *directory, struct dv_error *err)
     return 0;
 }
 
+/* Random numbers of the kernel: they lead nowhere, and the library that decrypts OpenPGP reads them
+ * from a descriptor that it has opened before. */
+static bool is_random(int fd)
+{
+    struct stat info;
+    return fstat(fd, &info) == 0 && S_ISCHR(info.st_mode) &&
+           (info.st_rdev == makedev(1, 8) || info.st_rdev == makedev(1, 9));
+}
+
+static int close_others(struct dv_error *err)
+{
+    unsigned from = 3;
+    int r = 0;
+    for (unsigned fd = from; r == 0 && fd < DV_UNPACK_DESCRIPTORS_MAX; fd++) {
+        if (!is_random((int)fd))
+            continue;
+        if (fd > from)
+            r = close_range(from, fd - 1, 0);
+        from = fd + 1;
+    }
+    if (r == 0)
+        r = close_range(from, ~0U, 0);
+    return r < 0 ? dv_error_sys(err, DV_ERR_IO, errno, "close inherited descriptors") : 0;
+}
+
 /* Enters the directory, leaves the blob as descriptor 0 and nothing else above 2. */
 static int reduce_descriptors(const struct dv_unpack_confine_options *options, struct dv_error *err)
 {
@@ -68,9 +94,7 @@ static int reduce_descriptors(const struct dv_unpack_confine_options *options, s
     if (dup2(options->blob_fd, STDIN_FILENO) < 0)
         return dv_error_sys(err, DV_ERR_IO, errno, "move the blob's descriptor");
     dv_close(&dir_fd);
-    if (close_range(3, ~0U, 0) < 0)
-        return dv_error_sys(err, DV_ERR_IO, errno, "close inherited descriptors");
-    return 0;
+    return close_others(err);
 }
 
 /* The working directory becomes the root of a mount namespace that holds nothing else. */
@@ -206,13 +230,33 @@ static int allow(scmp_filter_ctx filter)
     return 0;
 }
 
-static int filter_calls(struct dv_error *err)
+/* Threads are as confined as what makes them, if they are made afterwards. clone3() hides its flags
+ * behind a pointer; without it the C library takes clone(). */
+static int allow_threads(scmp_filter_ctx filter)
+{
+    const scmp_datum_t namespaces = CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWNS |
+                                    CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWUTS;
+    const struct scmp_arg_cmp is_thread =
+        SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | namespaces, CLONE_THREAD);
+    int r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, &is_thread);
+    if (r == 0)
+        r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    if (r == 0)
+        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(set_robust_list), 0);
+    if (r == 0)
+        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(rseq), 0);
+    return r;
+}
+
+static int filter_calls(bool may_make_threads, struct dv_error *err)
 {
     __attribute__((cleanup(free_filter))) scmp_filter_ctx filter =
         seccomp_init(SCMP_ACT_KILL_PROCESS);
     if (!filter)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "seccomp: out of memory");
     int r = allow(filter);
+    if (r == 0 && may_make_threads)
+        r = allow_threads(filter);
     if (r == 0)
         r = seccomp_load(filter);
     if (r < 0)
@@ -240,7 +284,7 @@ int dv_unpack_confine(const struct dv_unpack_confine_options *options,
     if (r == 0)
         r = restrict_paths(root_fd, err);
     if (r == 0)
-        r = filter_calls(err);
+        r = filter_calls(options->may_make_threads, err);
     if (r == 0)
         *ret_root_fd = dv_steal_fd(&root_fd);
     return r;

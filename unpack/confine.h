@@ -8,6 +8,7 @@
  */
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Address space: decompressors, libarchive and the deferred time stamps fit with room to spare. */
@@ -16,8 +17,10 @@
 
 struct dv_unpack_confine_options {
     const char *directory; /* existing and empty */
-    int blob_fd;           /* becomes descriptor 0; every other above 2 is closed */
+    int blob_fd;           /* becomes descriptor 0; every other above 2 is closed, but for those of
+                              /dev/random and /dev/urandom */
     uint64_t file_bytes_max;
+    bool may_make_threads; /* no processes: a library wants them for its arithmetic */
 };
 
 /* *ret_root_fd is the new root, the only directory open. After a failure the process may be half

@@ -133,6 +133,7 @@ static int check(const struct dv_unpack_options *options, struct dv_error *err)
         .directory = options->directory,
         .blob_fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
         .file_bytes_max = options->limits.bytes_max,
+        .may_make_threads = dv_decrypt_keys_have_rings(sealed.keys),
     };
     r = dv_unpack_confine(&confine, &root_fd, err);
     return r < 0 ? r : dv_decrypt_check(sealed.keys, manifest_of(&sealed), err);
@@ -162,9 +163,12 @@ unpack(const struct dv_unpack_options *options, struct dv_unpack_totals *ret, st
     int r = dv_unpack_source_new(&source_options, &source, err);
     if (r < 0)
         return r;
-    const struct dv_unpack_confine_options confine = {.directory = options->directory,
-                                                      .blob_fd = blob_fd,
-                                                      .file_bytes_max = options->limits.bytes_max};
+    const struct dv_unpack_confine_options confine = {
+        .directory = options->directory,
+        .blob_fd = blob_fd,
+        .file_bytes_max = options->limits.bytes_max,
+        .may_make_threads = sealed.keys && dv_decrypt_keys_have_rings(sealed.keys),
+    };
     dv_autoclose int root_fd = -1;
     r = dv_unpack_confine(&confine, &root_fd, err);
     blob_fd = -1; /* closed by confinement */

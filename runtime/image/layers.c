@@ -179,19 +179,35 @@ static int stage_path(struct dv_image_store *store,
     return make_path(path, err, "%s/%s-%lu", store->staging_dir, name, number);
 }
 
-/* davit-unpack says its reason in one line; what is not printable is not repeated. */
+/* The next line that davit-unpack itself has said: its libraries talk, too. What is not printable
+ * is not repeated. False: there is none. */
+static bool next_line(const char **text, char line[REASON_MAX])
+{
+    static const char name[] = "davit-unpack: ";
+    for (; **text; *text += strcspn(*text, "\n"), *text += **text == '\n') {
+        size_t len = strcspn(*text, "\n");
+        if (strncmp(*text, name, sizeof(name) - 1) != 0)
+            continue;
+        if (len >= REASON_MAX)
+            len = REASON_MAX - 1;
+        memcpy(line, *text, len);
+        line[len] = '\0';
+        for (char *c = line; *c; c++)
+            if (*c < ' ' || *c > '~')
+                *c = '?';
+        *text += strcspn(*text, "\n");
+        return true;
+    }
+    return false;
+}
+
+/* Its reason is what it says last. */
 static void reason_of(const struct dv_launch_result *result, char reason[REASON_MAX])
 {
-    size_t len = strcspn(result->stderr_text, "\n");
-    if (len >= REASON_MAX)
-        len = REASON_MAX - 1;
-    memcpy(reason, result->stderr_text, len);
-    reason[len] = '\0';
-    for (char *c = reason; *c; c++)
-        if (*c < ' ' || *c > '~')
-            *c = '?';
-    if (len == 0)
-        (void)snprintf(reason, REASON_MAX, "it gave no reason");
+    const char *text = result->stderr_text;
+    (void)snprintf(reason, REASON_MAX, "it gave no reason");
+    while (next_line(&text, reason))
+        ;
 }
 
 /* Why it failed: a blob that was damaged on disk would fail for ever, so it is removed. */
@@ -458,11 +474,10 @@ int dv_layers_open_archive(struct dv_image_store *store,
 /* What davit-unpack says beside a success is worth telling: a key file that others can read. */
 static void tell_warning(const struct dv_launch_result *result)
 {
-    char reason[REASON_MAX];
-    if (!result->stderr_text[0])
-        return;
-    reason_of(result, reason);
-    dv_log(DV_LOG_WARN, "%s", reason);
+    char line[REASON_MAX];
+    const char *text = result->stderr_text;
+    while (next_line(&text, line))
+        dv_log(DV_LOG_WARN, "%s", line);
 }
 
 static int check_in(struct dv_image_store *store,

@@ -3,6 +3,7 @@
 of the daemon, and by nobody else."""
 import base64
 import json
+import os
 import subprocess
 
 import pytest
@@ -11,6 +12,7 @@ from harness import images
 from harness.gateway import Gateway
 from harness.registry import SlowProxy
 
+INDEX = "application/vnd.oci.image.index.v1+json"
 POLICY_NO = {"restartPolicy": {"type": "NO"}}
 
 
@@ -41,6 +43,31 @@ class Keys:
         openssl("ec", "-in", private, "-pubout", "-out", public)
         return private, f"jwe:{public}"
 
+    def ring(self, name, algorithms, password=None):
+        """An OpenPGP ring, exported by gpg, whose home and agent are gone afterwards."""
+        home = self._directory / f"{name}.gnupg"
+        home.mkdir(mode=0o700)
+        user = f"{name}@example.org"
+
+        def gpg(*arguments):
+            return subprocess.run(
+                ["gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback",
+                 "--passphrase", password or "", *arguments], check=True, capture_output=True).stdout
+        try:
+            gpg("--quick-gen-key", user, algorithms[0], "sign", "never")
+            shown = gpg("--with-colons", "--list-keys", user).decode()
+            gpg("--quick-add-key", shown.split("fpr:::::::::")[1].split(":")[0], algorithms[1],
+                "encr", "never")
+            secret = self._directory / f"{name}.ring"
+            secret.write_bytes(gpg("--export-secret-keys", *(["--armor"] if password else []), user))
+            secret.chmod(0o600)
+            # skopeo reads rings of the old form.
+            (home / "pubring.gpg").write_bytes(gpg("--export", user))
+        finally:
+            subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], capture_output=True)
+        self.environment = {**os.environ, "GNUPGHOME": str(home)}
+        return secret, f"pgp:{user}"
+
     def certificate(self, name):
         private = self._directory / f"{name}.pem"
         certificate = self._directory / f"{name}.crt"
@@ -54,14 +81,14 @@ def keys(world):
     return Keys(world.directory)
 
 
-def encrypt(registry, reference, name, recipients, layers=()):
+def encrypt(registry, reference, name, recipients, layers=(), environment=None):
     """A copy of an image in the registry, encrypted for all recipients."""
     target = f"{registry.host}/{name}:1"
     options = [option for key in recipients for option in ("--encryption-key", key)]
     options += [option for layer in layers for option in ("--encrypt-layer", str(layer))]
     subprocess.run(["skopeo", "copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false",
                     *options, f"docker://{reference}", f"docker://{target}"], check=True,
-                   capture_output=True, text=True, timeout=60)
+                   capture_output=True, text=True, timeout=60, env=environment)
     return target
 
 
@@ -101,6 +128,30 @@ def test_each_scheme_runs_with_its_key(gateway, peer, registry, hello, keys, sch
     container = runs(gateway, peer, create(peer, reference, [private], given))
     shown = peer.twin[f"Container:{container}"]["properties"]["status"]["config"]
     assert shown["decryption"]["keys"] == [str(private)]
+
+
+# To sign and to encrypt with; skopeo knows no others.
+RINGS = {"rsa": ("rsa2048", "rsa2048"), "elgamal": ("dsa2048", "elg2048")}
+
+
+@pytest.mark.deadline(180)
+@pytest.mark.parametrize("kind", RINGS)
+def test_rings_of_openpgp_open_it(gateway, peer, registry, hello, keys, kind):
+    stranger, _ = keys.ring("stranger", RINGS["rsa"])
+    private, recipient = keys.ring("a", RINGS[kind], "s3cret")
+    reference = encrypt(registry, hello, "test/sealed", [recipient], environment=keys.environment)
+    word = private.with_suffix(".word")
+    word.write_text("s3cret\n")
+    refused = create(peer, reference, [f"{private}:wr0ng"])
+    assert refused.status == 500 and "password is wrong" in refused.text, refused.text
+    refused = create(peer, reference, [private])
+    assert refused.status == 500 and "needs a password" in refused.text, refused.text
+    refused = create(peer, reference, [stranger])
+    assert refused.status == 500 and "does not open" in refused.text, refused.text
+    assert layers_of(gateway) == []
+    for form in ("s3cret", f"file={word}"):
+        runs(gateway, peer, create(peer, reference, [stranger, f"{private}:{form}"]))
+    assert "s3cret" not in gateway.daemon.text()
 
 
 def test_passwords_work_and_are_shown_nowhere(gateway, peer, registry, hello, keys):
@@ -208,6 +259,32 @@ def test_some_layers_encrypted_and_containers_with_different_keys_at_once(gatewa
         runs(gateway, peer, answer)
 
 
+def test_an_index_of_several_platforms_is_opened_for_this_one(world, gateway, peer, registry, hello,
+                                                              keys):
+    private, recipient = keys.rsa("a")
+    stranger, _ = keys.rsa("stranger")
+    here = images.busybox(["echo", "hello"])
+    there = images.image([images.layer({"elsewhere": (b"other", 0o644)})], ["true"])
+    entries = []
+    for image, architecture in ((there, "s390x"), (here, machine())):
+        registry.push(image, "test/index", architecture)
+        entries.append({**image.manifest.descriptor(),
+                        "platform": {"os": "linux", "architecture": architecture}})
+    registry.put_manifest("test/index", "1", images.Blob(json.dumps({
+        "schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode(), INDEX))
+    target = f"{registry.host}/test/sealed-index:1"
+    subprocess.run(["skopeo", "copy", "-q", "--all", "--src-tls-verify=false",
+                    "--dest-tls-verify=false", "--encryption-key", recipient,
+                    f"docker://{registry.host}/test/index:1", f"docker://{target}"], check=True,
+                   capture_output=True, text=True, timeout=60)
+    assert create(peer, target, [stranger]).status == 500
+    runs(gateway, peer, create(peer, target, [private]))
+
+
+def machine():
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+
+
 def tampered(world, registry, source, name, change):
     """A copy whose layers `change` has changed: it gets a layer's descriptor and its bytes, and
     gives the bytes back."""
@@ -263,7 +340,7 @@ TAMPERED = {
     "truncated": (lambda layer, data: data[:-20], ""),
     "empty": (lambda layer, data: b"", ""),
     "no-options": (lambda layer, data: without(layer, data, "pubopts"), "pubopts"),
-    "no-keys": (lambda layer, data: without(layer, data, "keys.jwe"), "not with JWE or PKCS7"),
+    "no-keys": (lambda layer, data: without(layer, data, "keys.jwe"), "not with JWE, PKCS7 or OpenPGP"),
     "hmac": (lambda layer, data: with_options(
         layer, data, hmac=base64.b64encode(bytes(32)).decode()), "HMAC"),
     "cipher": (lambda layer, data: with_options(layer, data, cipher="ROT13"), "ROT13"),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Wrapped keys of encrypted layers: nothing opens what was not sealed for our key. */
 #include "unpack/decrypt/jwe.h"
+#include "unpack/decrypt/pgp.h"
+#include "unpack/decrypt/pgp_frame.h"
 #include "unpack/decrypt/pkcs7.h"
 #include "unpack/decrypt/secret.h"
 
@@ -28,6 +30,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dv_str public_text;
     struct dv_layer_secret secret;
     int r = -1;
+    if (data[0] % 8 == 7) {
+        (void)dv_pgp_is_ring(text.data, text.len);
+        (void)!dv_pgp_frame_check(text.data, text.len, NULL);
+        return 0;
+    }
     if (data[0] % 4 == 0)
         r = dv_jwe_open(text, rsa, &out, NULL);
     else if (data[0] % 4 == 1)

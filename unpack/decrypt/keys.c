@@ -27,6 +27,8 @@ int dv_decrypt_keys_new(struct dv_decrypt_keys **ret, struct dv_error *err)
     struct dv_decrypt_keys *keys = calloc(1, sizeof(*keys));
     if (!keys)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "decryption keys: no memory");
+    /* librnp's library of ciphers would make a thread for each processor. */
+    (void)setenv("BOTAN_THREAD_POOL_SIZE", "1", 1);
     /* Without the right to lock memory the heap is there and not locked, as is that of the rest. */
     if (!CRYPTO_secure_malloc_initialized())
         (void)CRYPTO_secure_malloc_init(SECURE_HEAP, SECURE_MIN);
@@ -40,9 +42,16 @@ void dv_decrypt_keys_free(struct dv_decrypt_keys *keys)
         return;
     for (size_t i = 0; i < keys->count; i++)
         EVP_PKEY_free(keys->keys[i]);
+    for (size_t i = 0; i < keys->ring_count; i++)
+        dv_pgp_ring_free(keys->rings[i]);
     for (size_t i = 0; i < keys->certificate_count; i++)
         EVP_PKEY_free(keys->certificates[i]);
     free(keys);
+}
+
+bool dv_decrypt_keys_have_rings(const struct dv_decrypt_keys *keys)
+{
+    return keys->ring_count > 0;
 }
 
 /* -- files ---------------------------------------------------------------------------------- */
@@ -169,6 +178,34 @@ static EVP_PKEY *parse_key(const struct secret *text, struct secret *password)
     return key;
 }
 
+static int add_private(struct dv_decrypt_keys *keys,
+                       const struct secret *text,
+                       struct parts *parts,
+                       struct dv_error *err)
+{
+    EVP_PKEY *key = parse_key(text, &parts->password);
+    if (!key)
+        return dv_error_set(
+            err, DV_ERR_FAILED,
+            "decryption key '%s' is no private key in PEM or DER and no OpenPGP key "
+            "ring%s",
+            parts->path,
+            parts->password.bytes ? ", or its password is wrong" : ", or it needs a password");
+    keys->keys[keys->count++] = key;
+    return 0;
+}
+
+static int add_ring(struct dv_decrypt_keys *keys,
+                    const struct secret *text,
+                    const struct parts *parts,
+                    struct dv_error *err)
+{
+    int r = dv_pgp_ring_new(text->bytes, text->len, parts->path, parts->password.bytes,
+                            &keys->rings[keys->ring_count], err);
+    keys->ring_count += r == 0;
+    return r;
+}
+
 int dv_decrypt_keys_add(struct dv_decrypt_keys *keys,
                         const char *spec,
                         bool *ret_is_exposed,
@@ -177,23 +214,19 @@ int dv_decrypt_keys_add(struct dv_decrypt_keys *keys,
     struct parts parts = {.path = ""};
     DV_AUTO_IN_PLACE(secret) text = {0};
     bool is_exposed = false;
-    if (keys->count == DV_DECRYPT_KEYS_MAX)
+    if (keys->count + keys->ring_count == DV_DECRYPT_KEYS_MAX)
         return dv_error_set(err, DV_ERR_INVALID, "more than %d decryption keys",
                             DV_DECRYPT_KEYS_MAX);
     int r = split(spec, &parts, &is_exposed, err);
     if (r == 0)
         r = read_file(parts.path, &text, &is_exposed, err);
-    EVP_PKEY *key = r == 0 ? parse_key(&text, &parts.password) : NULL;
-    if (r == 0 && !key)
-        r = dv_error_set(
-            err, DV_ERR_FAILED, "decryption key '%s' is no private key in PEM or DER%s", parts.path,
-            parts.password.bytes ? ", or its password is wrong" : ", or it needs a password");
+    if (r == 0)
+        r = dv_pgp_is_ring(text.bytes, text.len) ? add_ring(keys, &text, &parts, err)
+                                                 : add_private(keys, &text, &parts, err);
     secret_free(&parts.password);
-    if (r < 0)
-        return r;
-    keys->keys[keys->count++] = key;
-    *ret_is_exposed = is_exposed;
-    return 0;
+    if (r == 0)
+        *ret_is_exposed = is_exposed;
+    return r;
 }
 
 int dv_decrypt_keys_add_recipient(struct dv_decrypt_keys *keys,

@@ -5,11 +5,13 @@
  *
  *   FILE, FILE:PASSWORD, FILE:pass=PASSWORD, FILE:file=FILE2 (the password is its first line)
  *
- * A file holds a private key in PEM or DER. FILE:fd=N names a descriptor of whoever wrote it, which
- * no daemon has: refused. Recipients are pkcs7:FILE, a certificate in PEM; with one of them only
- * the keys of these certificates open PKCS7.
+ * A file holds a private key in PEM or DER, or an OpenPGP key ring with secret keys, armored or
+ * not. FILE:fd=N names a descriptor of whoever wrote it, which no daemon has: refused. Recipients
+ * are pkcs7:FILE, a certificate in PEM; with one of them only the keys of these certificates open
+ * PKCS7.
  *
- * Keys and passwords lie in OpenSSL's locked heap. One owner, one thread; blocks on files.
+ * Keys and passwords lie in OpenSSL's locked heap; rings as pgp.h says. One owner, one thread;
+ * blocks on files.
  */
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -19,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Files of keys, of all kinds together. */
 #define DV_DECRYPT_KEYS_MAX 64
 
 struct dv_decrypt_keys;
@@ -37,6 +40,9 @@ __attribute__((warn_unused_result)) int dv_decrypt_keys_add(struct dv_decrypt_ke
                                                             struct dv_error *err);
 __attribute__((warn_unused_result)) int
 dv_decrypt_keys_add_recipient(struct dv_decrypt_keys *keys, const char *spec, struct dv_error *err);
+
+/* Whether there are key rings of OpenPGP among them: RSA keys of such make a thread. */
+bool dv_decrypt_keys_have_rings(const struct dv_decrypt_keys *keys);
 
 /* What layer `index` of the manifest needs to be decrypted. *ret_is_encrypted false: nothing.
  * DENIED if no key opens it, else what is wrong with the first thing that is. Pure: no file is

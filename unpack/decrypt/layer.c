@@ -4,6 +4,7 @@
 #include "unpack/decrypt/encoding.h"
 #include "unpack/decrypt/jwe.h"
 #include "unpack/decrypt/keys_state.h"
+#include "unpack/decrypt/pgp.h"
 #include "unpack/decrypt/pkcs7.h"
 #include "unpack/decrypt/secret.h"
 
@@ -52,12 +53,23 @@ static int open_pkcs7(const struct dv_decrypt_keys *keys,
     return dv_pkcs7_open(sealed.data, sealed.len, keys->keys[key], out, err);
 }
 
+static int open_pgp(const struct dv_decrypt_keys *keys,
+                    struct dv_str sealed,
+                    size_t ring,
+                    struct dv_buf *out,
+                    struct dv_error *err)
+{
+    return dv_pgp_open(sealed.data, sealed.len, keys->rings[ring], out, err);
+}
+
 static const struct scheme {
     const char *name;
     open_fn *open;
+    bool takes_rings; /* of OpenPGP, not private keys */
 } schemes[] = {
-    {"jwe", open_jwe},
-    {"pkcs7", open_pkcs7},
+    {"jwe", open_jwe, false},
+    {"pkcs7", open_pkcs7, false},
+    {"pgp", open_pgp, true},
 };
 
 /* The first reason other than a wrong key is what people need to know. */
@@ -75,10 +87,17 @@ static bool open_one(const struct dv_decrypt_keys *keys,
                      struct dv_buf *out,
                      struct dv_error *first)
 {
-    for (size_t i = 0; i < keys->count; i++) {
+    size_t count = scheme->takes_rings ? keys->ring_count : keys->count;
+    for (size_t i = 0; i < count; i++) {
         struct dv_error why = DV_ERROR_INIT;
         if (scheme->open(keys, sealed, i, out, &why) == 0)
             return true;
+        note(first, &why);
+    }
+    if (count == 0) {
+        struct dv_error why = DV_ERROR_INIT;
+        (void)dv_error_set(&why, DV_ERR_DENIED, "it takes %s, and none is given",
+                           scheme->takes_rings ? "an OpenPGP key ring" : "a private key");
         note(first, &why);
     }
     return false;
@@ -129,8 +148,8 @@ static int open_keys(const struct dv_decrypt_keys *keys,
     }
     if (!has_scheme)
         return dv_error_set(err, DV_ERR_UNSUPPORTED,
-                            "the layer is encrypted, but not with JWE or PKCS7 keys");
-    if (!keys->count)
+                            "the layer is encrypted, but not with JWE, PKCS7 or OpenPGP keys");
+    if (!keys->count && !keys->ring_count)
         return dv_error_set(err, DV_ERR_DENIED, "the layer is encrypted and no key is given");
     return dv_error_set(err, first.class, "no key opens the layer: %s", first.text);
 }

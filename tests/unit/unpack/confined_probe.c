@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a subverted davit-unpack could try: confines itself to the directory argv[1] with the file
- * argv[2] as blob, then does what argv[3] names. Exit code 0: it worked, else the errno.
+ * argv[2] as blob, then does what argv[3] names. Exit code 0: it worked, else the errno. With
+ * argv[4] it may make threads.
  */
 #include "unpack/confine.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +24,7 @@
 #include <unistd.h>
 
 #define PROBE_FILE_BYTES_MAX 1000
+#define RANDOM_FD            10
 
 static int open_code(const char *path, int flags)
 {
@@ -118,6 +121,28 @@ static int make_process(void)
     return syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0L) >= 0 ? 0 : errno;
 }
 
+static void *touch(void *flag)
+{
+    *(int *)flag = 1;
+    return NULL;
+}
+
+static int make_thread(void)
+{
+    pthread_t thread;
+    int flag = 0;
+    int r = pthread_create(&thread, NULL, touch, &flag);
+    if (r == 0)
+        r = pthread_join(thread, NULL);
+    return r ? r : flag ? 0 : EIO;
+}
+
+static int read_random(void)
+{
+    char byte;
+    return read(RANDOM_FD, &byte, 1) == 1 ? 0 : errno;
+}
+
 static int look_into_another(void)
 {
     return ptrace(PTRACE_ATTACH, getppid(), NULL, NULL) == 0 ? 0 : errno;
@@ -164,6 +189,8 @@ static const struct {
     {"connect_somewhere", connect_somewhere},
     {"run_program", run_program},
     {"make_process", make_process},
+    {"make_thread", make_thread},
+    {"read_random", read_random},
     {"look_into_another", look_into_another},
     {"signal_another", signal_another},
     {"map_code", map_code},
@@ -173,11 +200,13 @@ static const struct {
 
 int main(int argc, char *argv[])
 {
-    if (argc != 4 || dup2(STDOUT_FILENO, 9) < 0)
+    if (argc < 4 || dup2(STDOUT_FILENO, 9) < 0 ||
+        dup2(open("/dev/urandom", O_RDONLY | O_CLOEXEC), RANDOM_FD) < 0)
         return 255;
     const struct dv_unpack_confine_options options = {.directory = argv[1],
                                                       .blob_fd = open(argv[2], O_RDONLY),
-                                                      .file_bytes_max = PROBE_FILE_BYTES_MAX};
+                                                      .file_bytes_max = PROBE_FILE_BYTES_MAX,
+                                                      .may_make_threads = argc > 4};
     int root_fd = -1;
     struct dv_error err = DV_ERROR_INIT;
     if (dv_unpack_confine(&options, &root_fd, &err) < 0) {

@@ -154,9 +154,11 @@ Test(layers, a_failed_unpack_leaves_nothing_and_gives_the_reason)
     char id[DV_LAYER_ID_SIZE];
     struct dv_error err = DV_ERROR_INIT;
     fake.exit_code = 1;
-    fake.says = "entry 'a\x1b[31mb': absolute name\nmore\n";
+    fake.says = "a library: what it thinks\ndavit-unpack: key file '/k' can be read by others\n"
+                "davit-unpack: entry 'a\x1b[31mb': absolute name\nmore\n";
     cr_assert_eq(unpack(diff_id('1'), id, &err), -DV_ERR_FAILED);
-    cr_assert(strstr(err.text, "entry 'a?[31mb': absolute name (exit code 1)"), "%s", err.text);
+    cr_assert(strstr(err.text, ": davit-unpack: entry 'a?[31mb': absolute name (exit code 1)"),
+              "%s", err.text);
     cr_assert(staging_is_empty());
     cr_assert_not(file_exists("%s/layers/aaaaaaaaaaaa", dir));
     dv_error_clear(&err);
