@@ -15,6 +15,7 @@
 #include "bridge/hono/hono.h"
 #include "bridge/local/local.h"
 #include "daemon/actors.h"
+#include "daemon/decryption.h"
 #include "daemon/deployment.h"
 #include "daemon/logfile.h"
 #include "daemon/place.h"
@@ -23,7 +24,6 @@
 #include "daemon/settings.h"
 #include "daemon/streams.h"
 #include "messages/markdown.h"
-#include "spec/decryption.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -198,16 +198,10 @@ static int fill_bridges(struct daemon *d, struct dv_error *err)
 /* Freed with the process: it lives as long as the last container. */
 static int take_decryption(struct daemon *d, struct dv_error *err)
 {
-    const struct dv_config *c = d->config;
-    const struct dv_decryption decryption = {
-        .keys = {(char **)(uintptr_t)c->image_dec_keys.items, c->image_dec_keys.count},
-        .recipients = {(char **)(uintptr_t)c->image_dec_recipients.items,
-                       c->image_dec_recipients.count},
-    };
     d->decryption = DV_BUF_INIT(DECRYPTION_MAX);
-    int r = dv_decryption_write(&decryption, &d->decryption, err);
+    int r = daemon_decryption(d->config, &d->decryption, err);
     d->settings.decryption = d->decryption.data;
-    return r < 0 ? dv_error_prefix(err, "containers.image_dec_keys: ") : 0;
+    return r;
 }
 
 static int prepare(struct daemon *d, struct dv_error *err)

@@ -196,6 +196,31 @@ def test_keys_of_the_daemon_serve_containers_without_their_own(world, broker, pe
     assert refused.status == 500, "its own keys replace those of the daemon"
 
 
+def test_password_of_a_key_of_the_daemon_comes_from_a_descriptor(world, broker, peer, registry, hello,
+                                                                 keys):
+    private, recipient = keys.rsa("a", "s3cret")
+    reference = encrypt(registry, hello, "test/sealed", [recipient])
+    word = world.directory / "word"
+    word.write_text("s3cret\n")
+    gateway = Gateway(world, broker, peer, [registry.host])
+    gateway.wait_ready(broker)
+    gateway.daemon.stop()
+    gateway.config["containers"]["image_dec_keys"] = [f"{private}:fd=9"]
+    refused = gateway.start_daemon()
+    assert refused.wait(20) == 1 and "without a descriptor of that number" in refused.text()
+    with open(word, "rb") as source:
+        given = os.dup2(source.fileno(), 9)
+        gateway.start_daemon(descriptors=[given])
+        os.close(given)
+    gateway.wait_ready(broker, 2)
+    runs(gateway, peer, create(peer, reference))
+    assert not os.path.exists(f"/proc/{gateway.daemon.pid}/fd/9") or \
+        os.readlink(f"/proc/{gateway.daemon.pid}/fd/9") != str(word)
+    assert "s3cret" not in gateway.daemon.text()
+    other = create(peer, reference, [f"{private}:fd=9"])
+    assert other.status == 500 and "cannot know" in other.text, other.text
+
+
 @pytest.mark.deadline(120)
 def test_many_containers_may_wait_for_one_image_with_the_keys_of_the_daemon(
         world, broker, peer, registry, hello, keys):

@@ -146,8 +146,8 @@ static int split(const char *spec, struct parts *ret, bool *ret_is_exposed, stru
         return read_password(rest + 5, &ret->password, ret_is_exposed, err);
     if (strncmp(rest, "fd=", 3) == 0)
         return dv_error_set(err, DV_ERR_INVALID,
-                            "decryption key '%s': fd= means a descriptor that davit does not have; "
-                            "use file=",
+                            "decryption key '%s': fd= means a descriptor of davitd, which a "
+                            "container's description cannot know; use file=",
                             ret->path);
     if (strncmp(rest, "pass=", 5) == 0)
         rest += 5;

@@ -6,7 +6,7 @@
  *   FILE, FILE:PASSWORD, FILE:pass=PASSWORD, FILE:file=FILE2 (the password is its first line)
  *
  * A file holds a private key in PEM or DER, or an OpenPGP key ring with secret keys, armored or
- * not. FILE:fd=N names a descriptor of whoever wrote it, which no daemon has: refused. Recipients
+ * not. FILE:fd=N names a descriptor of davitd, which no daemon has: refused. Recipients
  * are pkcs7:FILE, a certificate in PEM; with one of them only the keys of these certificates open
  * PKCS7.
  *

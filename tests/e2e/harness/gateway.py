@@ -71,12 +71,13 @@ class Gateway:
                                          environment={"DAVIT_FAULT": fault or ""})
         return self.monitor
 
-    def start_daemon(self, fault=None):
+    def start_daemon(self, fault=None, descriptors=()):
         self._starts += 1
         self.config_file.write_text(json.dumps(self.config, indent=1))
         self.daemon = self._world.start(f"davitd-{self._starts}",
                                         [self._bin / "davitd", "--cfg-file", self.config_file],
-                                        environment={"DAVIT_FAULT": fault or ""})
+                                        environment={"DAVIT_FAULT": fault or ""},
+                                        descriptors=descriptors)
         return self.daemon
 
     def wait_ready(self, broker, subscriptions=1, timeout_s=20):

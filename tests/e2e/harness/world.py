@@ -168,13 +168,15 @@ def cgroups(name):
 class Process:
     """A program of the test; its output goes to a file that a failing test shows."""
 
-    def __init__(self, world, name, arguments, environment=None, working_directory=None):
+    def __init__(self, world, name, arguments, environment=None, working_directory=None,
+                 descriptors=()):
         self.name = name
         self.log = world.directory / f"{name}.out"
         self._file = open(self.log, "ab")
         self._process = subprocess.Popen(
             [str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=self._file,
             stderr=self._file, start_new_session=True, cwd=working_directory or world.directory,
+            pass_fds=descriptors,
             env={**os.environ, **(environment or {})})
         world.processes.append(self)
 
