@@ -2,7 +2,6 @@
 """Software updates as a hawkBit connector drives them: SoftwareUpdatable over the broker, artifacts
 from a real HTTPS server."""
 import json
-import random
 import threading
 import time
 import urllib.request
@@ -10,14 +9,12 @@ import urllib.request
 import pytest
 
 from harness import images
-from harness.artifacts import Artifacts, FtpServer, SftpServer, checksums
+from harness.artifacts import Artifacts, checksums
 from harness.certificates import Authority
 from harness.gateway import Gateway
-from harness.registry import SlowProxy
-
-FEATURE = "SoftwareUpdatable"
-STEPS = ["STARTED", "DOWNLOADING", "DOWNLOADED", "INSTALLING", "INSTALLED", "FINISHED_SUCCESS"]
-REPLACE_WAIT_S = 2
+from harness.software import (FEATURE, REPLACE_WAIT_S, STEPS, artifact, containers, dependencies,
+                              description, install, make_gateway, module, rejected, reports,
+                              send, statuses, wait_finished)
 
 
 @pytest.fixture
@@ -30,78 +27,9 @@ def server(world, authority):
     return Artifacts(world, authority.sign("server"))
 
 
-def make_gateway(world, broker, peer, hosts, authority):
-    settings = {"manager": {"default_ctrs_stop_timeout": "2s"},
-                "davit": {"run_dir": str(world.directory / "run"),
-                          "cgroup_parent": world.cgroup_parent,
-                          "bridge": {"retry_max": "2s"},
-                          "software": {"root_ca": str(authority.certificate),
-                                       "replace_wait": f"{REPLACE_WAIT_S}s"}}}
-    made = Gateway(world, broker, peer, hosts, settings)
-    made.wait_ready(broker)
-    return made
-
-
 @pytest.fixture
 def gateway(world, broker, peer, registry, authority):
     return make_gateway(world, broker, peer, [registry.host], authority)
-
-
-def description(image, name=None, **more):
-    made = {"image": {"name": image}, "host_config": {"restart_policy": {"type": "no"}}, **more}
-    if name:
-        made["container_name"] = name
-    return made
-
-
-def artifact(server, path, body, sums=None, **more):
-    body = server.put(path, body)
-    return {"filename": path.split("/")[-1], "size": len(body),
-            "download": {server.scheme.upper(): {"url": server.url + path}},
-            "checksums": checksums(body, "MD5", "SHA1", "SHA256") if sums is None else sums, **more}
-
-
-def module(name, *artifacts, version="1"):
-    return {"softwareModule": {"name": name, "version": version}, "artifacts": list(artifacts)}
-
-
-def send(peer, *modules, correlation="op", **more):
-    return peer.send(FEATURE, "install",
-                     {"correlationId": correlation, "softwareModules": list(modules), **more})
-
-
-def reports(peer, after=0, path="lastOperation"):
-    return [value for index, feature, at, value in peer.history
-            if feature == FEATURE and at == f"properties/status/{path}" and index >= after]
-
-
-def wait_finished(peer, after=0, timeout_s=30, count=1):
-    """All reports up to the count-th FINISHED one."""
-    def find():
-        found = reports(peer, after)
-        finished = [i for i, value in enumerate(found) if value["status"].startswith("FINISHED")]
-        return len(finished) >= count and found[:finished[count - 1] + 1]
-    return peer.wait(find, timeout_s, f"{count} operations are over: {reports(peer, after)[-3:]}")
-
-
-def install(peer, *modules, timeout_s=30, **more):
-    after = peer.mark()
-    assert peer.answer_of(send(peer, *modules, **more)).status == 204
-    return wait_finished(peer, after, timeout_s, len(modules))
-
-
-def statuses(found):
-    """Each step once: progress repeats DOWNLOADING and INSTALLING."""
-    names = [value["status"] for value in found]
-    return [name for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
-
-
-def dependencies(peer):
-    return peer.twin[FEATURE]["properties"]["status"].get("installedDependencies") or {}
-
-
-def containers(peer):
-    return sorted(f.split(":", 1)[1] for f in peer.twin if f.startswith("Container:"))
 
 
 @pytest.mark.shows("K14", "K24")
@@ -163,15 +91,6 @@ def test_modules_are_independent_of_each_other(gateway, peer, server, sleeper):
     assert failed["softwareModule"]["name"] == "bad"
     assert "md5 checksum does not match" in failed["message"]
     assert sorted(peer.status(c)["name"] for c in containers(peer)) == ["four", "one", "three"]
-
-
-def rejected(peer, *artifacts, status="FINISHED_REJECTED", timeout_s=40):
-    before = containers(peer)
-    last = install(peer, module("m", *artifacts), timeout_s=timeout_s)[-1]
-    assert last["status"] == status, last
-    assert reports(peer, path="lastFailedOperation")[-1] == last
-    assert containers(peer) == before, "nothing is left"
-    return last["message"]
 
 
 @pytest.mark.shows("K27", "D20", "D21")
@@ -276,198 +195,6 @@ def test_remove_knows_ids_modules_and_names(gateway, peer, server, sleeper):
     assert remove({"name": "shop", "version": "8"})[0][0] == "FINISHED_ERROR"
     assert remove({"name": "shop", "version": "7"}) == [("FINISHED_SUCCESS", ["shop"], None)]
     peer.wait(lambda: not containers(peer), 10, "both containers of the module are gone")
-
-
-# --- fetching
-
-
-@pytest.mark.parametrize("wrong", ["authority", "host", "expired"])
-def test_wrong_certificates_are_not_trusted(world, gateway, peer, authority, sleeper, wrong):
-    certificate = {"authority": lambda: Authority(world.directory, "other").sign("other"),
-                   "host": lambda: authority.sign("host", "127.0.0.9"),
-                   "expired": lambda: authority.sign("old", days=-1)}[wrong]()
-    evil = Artifacts(world, certificate)
-    plain = Artifacts(world)
-    body = json.dumps(description(sleeper, "x")).encode()
-    plain.put("/x", body)
-    links = {"HTTPS": {"url": evil.url + "/x"}, "HTTP": {"url": plain.url + "/x"}}
-    message = rejected(peer, artifact(evil, "/x", body, download=links), status="FINISHED_ERROR")
-    assert "certificate" in message, message
-    assert not evil.seen and not plain.seen, "no way round a wrong certificate"
-
-
-def test_client_certificate_is_shown(world, broker, peer, registry, authority, sleeper):
-    certificate, key = authority.sign("device")
-    gateway = Gateway(world, broker, peer, [registry.host], {"davit": {
-        "run_dir": str(world.directory / "run"), "cgroup_parent": world.cgroup_parent,
-        "software": {"root_ca": str(authority.certificate), "client_cert": str(certificate),
-                     "client_key": str(key)}}})
-    gateway.wait_ready(broker)
-    asking = Artifacts(world, authority.sign("server"), authority.certificate)
-    found = install(peer, module("m", artifact(asking, "/x", description(sleeper, "x"))))
-    assert statuses(found) == STEPS
-
-
-def test_cut_transfer_goes_on_where_it_broke(gateway, peer, server, sleeper):
-    body = json.dumps(description(sleeper, "x")).encode()
-    calls = []
-
-    def cut_twice(handler, path):
-        if path != "/x" or len(calls) >= 2:
-            return False
-        calls.append(handler.headers.get("Range"))
-        if len(calls) == 1:
-            handler.cut(body, 20)
-        else:
-            handler.reply(503, b"busy")
-        return True
-    server.hook = cut_twice
-    found = install(peer, module("m", artifact(server, "/x", body)))
-    assert statuses(found) == STEPS
-    ranges = [(headers.get("Range"), headers.get("If-Range")) for _, headers in server.seen]
-    assert ranges == [(None, None), ("bytes=20-", '"1"'), ("bytes=20-", '"1"')]
-
-
-def test_content_that_changed_is_fetched_anew(gateway, peer, server, sleeper):
-    body = json.dumps(description(sleeper, "x")).encode()
-    calls = []
-
-    def changed(handler, path):
-        calls.append(path)
-        if len(calls) == 1:
-            handler.cut(b"y" * len(body), 30)
-        else:
-            handler.reply(200, body, [("ETag", '"2"')])  # whatever range was asked for
-        return True
-    server.hook = changed
-    assert statuses(install(peer, module("m", artifact(server, "/x", body)))) == STEPS
-
-
-def test_progress_of_a_slow_download_is_told(gateway, peer, server, sleeper):
-    body = json.dumps(description(sleeper, "x", config={"env": [f"A{n}=" + "x" * 100
-                                                                for n in range(50)]})).encode()
-    server.hook = lambda handler, path: handler.slow(body, 8, 0.3) or True
-    found = install(peer, module("m", artifact(server, "/x", body)))
-    told = [value["progress"] for value in found if "progress" in value]
-    assert len(told) >= 2 and told == sorted(told) and 0 < told[0] < 100, found
-    assert statuses(found) == STEPS
-
-
-def test_progress_of_slow_pulls_is_told(world, broker, peer, registry, authority, server):
-    """Two images, one after the other: progress grows through both and never says 100."""
-    slow = SlowProxy(world, registry.port, rate=800_000)
-    make_gateway(world, broker, peer, [slow.host], authority)
-    parts = []
-    for name in ("one", "two"):
-        bulk = images.layer({name: (random.Random(name).randbytes(3_000_000), 0o644)})
-        registry.push(images.busybox(["true"], extra_layers=[bulk]), f"test/{name}")
-        body = json.dumps(description(f"{slow.host}/test/{name}:1", name)).encode()
-        parts.append(artifact(server, f"/{name}", body))
-    found = install(peer, module("m", *parts), timeout_s=60)
-    assert statuses(found) == STEPS
-    told = [value["progress"] for value in found
-            if value["status"] == "INSTALLING" and "progress" in value]
-    assert told == sorted(set(told)), f"it stands still or goes back: {told}"
-    assert told[0] >= 10 and told[-1] < 100, told
-    assert sum(10 < percent < 55 for percent in told) >= 2, f"within the first image: {told}"
-    assert sum(55 < percent < 100 for percent in told) >= 2, f"within the second image: {told}"
-    assert not any("progress" in value for value in found
-                   if value["status"] not in ("DOWNLOADING", "INSTALLING"))
-
-
-def test_redirects(world, gateway, peer, authority, server, sleeper):
-    other = Artifacts(world, authority.sign("other"))
-    plain = Artifacts(world)
-    body = json.dumps(description(sleeper, "x")).encode()
-    other.put("/there", body)
-    plain.put("/there", body)
-
-    def redirect(handler, path):
-        to = {"/ok": other.url + "/there", "/plain": plain.url + "/there", "/loop": "/loop",
-              "/file": "file:///etc/hostname"}.get(path)
-        if to:
-            handler.reply(302, b"", [("Location", to)])
-        return bool(to)
-    server.hook = redirect
-
-    def link(path):
-        return artifact(server, path, body, download={"HTTPS": {"url": server.url.replace(
-            "//", "//me:hidden@") + path}})
-    assert statuses(install(peer, module("m", link("/ok")))) == STEPS
-    assert server.seen[0][1].get("Authorization") and \
-        not other.seen[0][1].get("Authorization"), "the password is for the first host only"
-    for path in ("/plain", "/file"):
-        assert "hidden" not in rejected(peer, link(path), status="FINISHED_ERROR")
-    assert "redirects" in rejected(peer, link("/loop"), status="FINISHED_ERROR")
-    assert not plain.seen
-    assert b"hidden" not in b"".join(m.payload for m in peer.messages if m.topic.startswith("e/"))
-    assert "hidden" not in gateway.daemon.text()
-
-
-@pytest.mark.shows("D20", "D21")
-def test_a_sum_beside_the_artifact_is_fetched(gateway, peer, server, sleeper):
-    body = json.dumps(description(sleeper, "x")).encode()
-    server.put("/good.md5", (checksums(body, "MD5")["MD5"].upper() + "  x\n").encode())
-    server.put("/wrong.md5", b"0" * 32)
-    server.put("/none.md5", b"<html>")
-
-    def link(name):
-        return artifact(server, "/x", body, {}, download={"HTTPS": {
-            "url": server.url + "/x", "md5url": f"{server.url}/{name}.md5"}})
-    assert "md5 checksum does not match" in rejected(peer, link("wrong"))
-    assert "MD5 sum is expected" in rejected(peer, link("none"))
-    last = install(peer, module("m", link("good")))[-1]
-    assert last["status"] == "FINISHED_SUCCESS" and "message" not in last
-    last = install(peer, module("n", artifact(server, "/y", description(sleeper), {})))[-1]
-    assert last["status"] == "FINISHED_SUCCESS" and "no checksum" in last["message"]
-
-
-def test_other_links_are_tried_where_that_is_safe(world, gateway, peer, server, sleeper):
-    plain = Artifacts(world)
-    body = json.dumps(description(sleeper, "x")).encode()
-    plain.put("/x", body)
-    links = {"HTTP": {"url": plain.url + "/x"}, "HTTPS": {"url": server.url + "/none"},
-             "SFTP": {"url": "sftp://127.0.0.1:1/x"}}
-    assert "404" in rejected(peer, {"download": {k: links[k] for k in ("HTTP", "HTTPS")}},
-                             status="FINISHED_ERROR")
-    assert not plain.seen, "without a checksum nobody would know what came"
-    found = install(peer, module("m", {"download": links, "checksums": checksums(body, "SHA256")}))
-    assert statuses(found) == STEPS
-
-
-@pytest.mark.shows("D21", "sftp-hosts")
-def test_ftp(world, gateway, peer, sleeper):
-    ftp = FtpServer(world, "me", "hidden")
-    body = ftp.files["a/x.json"] = json.dumps(description(sleeper, "x")).encode()
-
-    def link(password, path="a/x.json"):
-        return {"download": {"FTP": {"url": f"ftp://me:{password}@127.0.0.1:{ftp.port}/{path}"}},
-                "checksums": checksums(body, "SHA256"), "size": len(body)}
-    assert "hidden" not in rejected(peer, link("hidden", "none"), status="FINISHED_ERROR")
-    rejected(peer, link("wrong"), status="FINISHED_ERROR")
-    assert statuses(install(peer, module("m", link("hidden")))) == STEPS
-    assert "hidden" not in gateway.daemon.text()
-
-
-@pytest.mark.shows("D21", "sftp-hosts")
-def test_sftp_knows_its_hosts(world, broker, peer, registry, sleeper):
-    known, stranger = SftpServer(world), SftpServer(world)
-    hosts = world.directory / "known_hosts"
-    hosts.write_text(known.known_hosts)
-    gateway = Gateway(world, broker, peer, [registry.host], {"davit": {
-        "run_dir": str(world.directory / "run"), "cgroup_parent": world.cgroup_parent,
-        "software": {"known_hosts": str(hosts)}}})
-    gateway.wait_ready(broker)
-    body = json.dumps(description(sleeper, "x")).encode()
-    known.files["x.json"] = stranger.files["x.json"] = body
-
-    def link(server, password="secret"):
-        return {"download": {"SFTP": {
-            "url": f"sftp://me:{password}@127.0.0.1:{server.port}/x.json"}},
-            "checksums": checksums(body, "SHA256")}
-    rejected(peer, link(stranger), status="FINISHED_ERROR")
-    rejected(peer, link(known, "wrong"), status="FINISHED_ERROR")
-    assert statuses(install(peer, module("m", link(known)))) == STEPS
 
 
 # --- replacing
