@@ -80,6 +80,7 @@ struct software {
     char md5[33];
     char *job;
     enum dv_software_status told;    /* of the module, last */
+    int64_t told_ns;                 /* since when it is that */
     int progress;                    /* percent of the whole module; never goes back */
     enum dv_software_status verdict; /* why it is undone */
     char reason[1024];

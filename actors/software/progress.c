@@ -11,12 +11,15 @@
 #define PERCENT_ALL   100
 #define PERCENT_MAX   99
 #define ARTIFACTS_END 10
+/* What is done within a second has no progress: one report for each step, as Kanto does. */
+#define QUIET_NS 1000000000LL
 
 static void tell(struct software *s, int64_t percent)
 {
     if (percent > PERCENT_MAX)
         percent = PERCENT_MAX;
-    if (percent <= s->progress)
+    if (percent <= s->progress ||
+        dv_clock_monotonic_ns(dv_cell_clock(s->cell)) - s->told_ns < QUIET_NS)
         return;
     s->progress = (int)percent;
     software_report(s, s->told, NULL);

@@ -107,6 +107,8 @@ void software_report(struct software *s, enum dv_software_status status, const c
     };
     if (status == DV_SOFTWARE_DOWNLOADING || status == DV_SOFTWARE_INSTALLING)
         report.progress = s->progress;
+    if (status != s->told)
+        s->told_ns = dv_clock_monotonic_ns(dv_cell_clock(s->cell));
     s->told = status;
     tell(s, &report);
 }

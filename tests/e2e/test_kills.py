@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from harness import faults, images, world as worlds
-from harness.gateway import ROOT, Gateway, programs
+from harness.gateway import Gateway
 
 _, CHOSEN = faults.sample(faults.SAMPLE)
 POLICY_NO = {"restartPolicy": {"type": "NO"}}
@@ -70,17 +70,8 @@ class Life:
         raise AssertionError(f"remove: {answer.value}")
 
 
-def build_with_points():
-    """The fault points are not in a release."""
-    for folder in (programs(), ROOT / "build" / "dev" / "bin"):
-        davitd = folder / "davitd"
-        if davitd.exists() and b"davitd-command-durable" in davitd.read_bytes():
-            return folder
-    pytest.skip("needs a build with fault points: cmake --preset dev && cmake --build --preset dev")
-
-
 def start(world, broker, peer, registry, point, how):
-    folder = build_with_points()
+    folder = faults.build_with_points()
     settings = dict(faults.SETTINGS)
     done = None
     if point.startswith("runtime-"):

@@ -260,7 +260,8 @@ def test_nothing_leaks_over_many_lives(host, gateway, peer, sleeper):
 @pytest.mark.parametrize("point", POINTS)
 def test_nothing_is_left_of_a_davitd_that_was_killed_at(world, broker, host, peer, registry, sleeper,
                                                         point):
-    gateway = Gateway(world, broker, peer, [registry.host], settings_of(), start=False)
+    gateway = Gateway(world, broker, peer, [registry.host], settings_of(), start=False,
+                      folder=faults.build_with_points())
     gateway.start_monitor()
     gateway.start_daemon(f"{point}:kill")
     gateway.wait_ready(broker)

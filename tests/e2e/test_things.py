@@ -168,7 +168,9 @@ def test_a_move_that_was_broken_off_is_finished(start, broker, peer, sleeper):
     gateway.daemon.stop()
     broker.start()
     gateway.config["davit"]["bridge"]["things"] = 1
+    times = broker.subscriptions(re.escape(f"command//{peer.thing}/req/#"))
     gateway.start_daemon()
+    wait_subscribed(gateway, broker, peer, 1, times + 1)
     wait_spread(peer, made, 1)
     peer.wait(lambda: peer.things_of(gone) == [], 20, "the removed one is gone from everywhere")
 

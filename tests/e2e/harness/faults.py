@@ -12,6 +12,7 @@ import stat
 import threading
 
 from . import world as worlds
+from .gateway import programs
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SAMPLE = 8
@@ -29,6 +30,16 @@ def points():
                                                   "runtime-delete", "unpack")
                for when in ("before", "behind")]
     return own + wrapped
+
+
+def build_with_points():
+    """A folder of programs with fault points, which are not in a release."""
+    for folder in (programs(), ROOT / "build" / "dev" / "bin"):
+        davitd = folder / "davitd"
+        if davitd.exists() and b"davitd-command-durable" in davitd.read_bytes():
+            return folder
+    raise AssertionError("needs a build with fault points: cmake --preset dev && "
+                         "cmake --build --preset dev")
 
 
 def matrix():
