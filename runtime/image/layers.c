@@ -6,6 +6,7 @@
 #include "runtime/image/digest.h"
 #include "runtime/image/image.h"
 #include "runtime/image/layer_seal.h"
+#include "runtime/image/said.h"
 #include "runtime/image/store_state.h"
 
 #include <fcntl.h>
@@ -22,7 +23,6 @@
 #define LAYER_MODE      0755
 #define RECORD_MODE     0600
 #define ID_LONGEST      (DV_LAYER_ID_SIZE - 1)
-#define REASON_MAX      400
 #define ARGUMENTS_MAX   24
 #define NUMBER_SIZE     24
 #define KEYS_MAX        128 /* with recipients */
@@ -179,45 +179,14 @@ static int stage_path(struct dv_image_store *store,
     return make_path(path, err, "%s/%s-%lu", store->staging_dir, name, number);
 }
 
-/* The next line that davit-unpack itself has said: its libraries talk, too. What is not printable
- * is not repeated. False: there is none. */
-static bool next_line(const char **text, char line[REASON_MAX])
-{
-    static const char name[] = "davit-unpack: ";
-    for (; **text; *text += strcspn(*text, "\n"), *text += **text == '\n') {
-        size_t len = strcspn(*text, "\n");
-        if (strncmp(*text, name, sizeof(name) - 1) != 0)
-            continue;
-        if (len >= REASON_MAX)
-            len = REASON_MAX - 1;
-        memcpy(line, *text, len);
-        line[len] = '\0';
-        for (char *c = line; *c; c++)
-            if (*c < ' ' || *c > '~')
-                *c = '?';
-        *text += strcspn(*text, "\n");
-        return true;
-    }
-    return false;
-}
-
-/* Its reason is what it says last. */
-static void reason_of(const struct dv_launch_result *result, char reason[REASON_MAX])
-{
-    const char *text = result->stderr_text;
-    (void)snprintf(reason, REASON_MAX, "it gave no reason");
-    while (next_line(&text, reason))
-        ;
-}
-
 /* Why it failed: a blob that was damaged on disk would fail for ever, so it is removed. */
 static int blame(const struct dv_unpack_job *job,
                  const char *blob,
                  const struct dv_launch_result *result,
                  struct dv_error *err)
 {
-    char reason[REASON_MAX];
-    reason_of(result, reason);
+    char reason[DV_SAID_MAX];
+    dv_said_reason(result->stderr_text, reason);
     struct dv_error cause = DV_ERROR_INIT;
     dv_autoclose int fd = open(blob, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0 && dv_digest_verify_fd(job->digest, fd, &cause) == -DV_ERR_CORRUPT) {
@@ -441,7 +410,7 @@ int dv_layers_open_archive(struct dv_image_store *store,
                            char ret_staged[],
                            struct dv_error *err)
 {
-    char staged[PATH_MAX], reason[REASON_MAX];
+    char staged[PATH_MAX], reason[DV_SAID_MAX];
     if (!store->unpack_program)
         return dv_error_set(err, DV_ERR_STATE, "load '%.256s': no davit-unpack is configured",
                             archive);
@@ -458,7 +427,7 @@ int dv_layers_open_archive(struct dv_image_store *store,
     else
         r = launch_unpack(store, argv, 5, NULL, unpacker, result, err);
     if (r == 0 && result->exit_code != 0) {
-        reason_of(result, reason);
+        dv_said_reason(result->stderr_text, reason);
         r = dv_error_set(err, DV_ERR_FAILED, "load '%.256s': %s (exit code %d)", archive, reason,
                          result->exit_code);
     }
@@ -474,9 +443,9 @@ int dv_layers_open_archive(struct dv_image_store *store,
 /* What davit-unpack says beside a success is worth telling: a key file that others can read. */
 static void tell_warning(const struct dv_launch_result *result)
 {
-    char line[REASON_MAX];
+    char line[DV_SAID_MAX];
     const char *text = result->stderr_text;
-    while (next_line(&text, line))
+    while (dv_said_next(&text, line))
         dv_log(DV_LOG_WARN, "%s", line);
 }
 
@@ -487,7 +456,7 @@ static int check_in(struct dv_image_store *store,
                     const char *directory,
                     struct dv_error *err)
 {
-    char reason[REASON_MAX];
+    char reason[DV_SAID_MAX];
     DV_AUTO(dv_arena) arena = dv_arena_new(PATH_MAX);
     dv_autofree struct dv_launch_result *result = calloc(1, sizeof(*result));
     const char *path = arena ? dv_image_store_blob_path(store, manifest, arena) : NULL;
@@ -498,7 +467,7 @@ static int check_in(struct dv_image_store *store,
     int r = launch_unpack(store, argv, 6, keys, unpacker, result, err);
     if (r < 0)
         return dv_error_prefix(err, "decryption keys: ");
-    reason_of(result, reason);
+    dv_said_reason(result->stderr_text, reason);
     if (result->exit_code != 0)
         return dv_error_set(err, DV_ERR_DENIED, "decryption: %s", reason);
     tell_warning(result);
