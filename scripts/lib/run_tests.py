@@ -191,7 +191,11 @@ class Run:
         # as well; what fails twice fails. What a sanitizer found is no matter of time.
         if failed and label in ("unit", "sim") and not is_found(output):
             names = re.findall(r"^\s*\d+ - (\S+) \(", output, re.MULTILINE)
-            code, again = self.command([*arguments, "--rerun-failed"], 3600, environment)
+            # The results of the first run stay: they are of all tests.
+            again_results = results.with_suffix(".again.xml")
+            code, again = self.command(
+                [again_results if argument == results else argument for argument in arguments] +
+                ["--rerun-failed"], 3600, environment)
             if code == 0 and names:
                 for line in reasons(output):
                     print(f"second try: {', '.join(names)} failed once: {line}", flush=True)
