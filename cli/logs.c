@@ -27,6 +27,8 @@
 #define RECORD_MAX (1U << 20)
 #define READ_BYTES 65536
 #define LINES_MAX  1000000
+#define GAP_MAX    3 /* names missing in a row: there are no more */
+#define LOOKS_MAX  100
 #define POLL_MS    1000 /* a missed notice costs this much */
 
 struct view {
@@ -139,15 +141,17 @@ static int64_t count_lines(const char *path)
     return lines;
 }
 
+/* While files are renamed, one after the other, a name in the middle is missing for a moment. */
 static int oldest_file(const char *path)
 {
     char name[PATH_MAX];
-    int number = 0;
-    for (;; number++) {
-        snprintf(name, sizeof(name), "%s.%d", path, number + 1);
-        if (number == FILES_MAX || access(name, F_OK) < 0)
-            return number;
+    int oldest = 0;
+    for (int number = 1; number <= FILES_MAX && number <= oldest + GAP_MAX; number++) {
+        snprintf(name, sizeof(name), "%s.%d", path, number);
+        if (access(name, F_OK) == 0)
+            oldest = number;
     }
+    return oldest;
 }
 
 static const char *file_name(const char *path, int number, char name[PATH_MAX])
@@ -159,24 +163,35 @@ static const char *file_name(const char *path, int number, char name[PATH_MAX])
     return name;
 }
 
-/* Which of the files is open: 0 the newest; -1: it has no name any more. */
+/* Which of the files is open: 0 the newest; -1: not seen. */
+static int look_for(const char *path, const struct stat *open_file)
+{
+    struct stat named;
+    char name[PATH_MAX];
+    int missing = 0;
+    for (int number = 0; number <= FILES_MAX && missing < GAP_MAX; number++) {
+        if (stat(file_name(path, number, name), &named) < 0)
+            missing++;
+        else if (named.st_ino == open_file->st_ino && named.st_dev == open_file->st_dev)
+            return number;
+        else
+            missing = 0;
+    }
+    return -1;
+}
+
+/* Looks again for a file that has a name: it got another one while names were compared. -1: it has
+ * none any more. */
 static int number_of(const char *path, int fd)
 {
     struct stat open_file;
-    struct stat named;
-    char name[PATH_MAX];
-    if (fstat(fd, &open_file) < 0)
-        return -1;
-    for (int number = 0; number <= FILES_MAX; number++) {
-        if (stat(file_name(path, number, name), &named) < 0) {
-            if (number)
-                return -1;
-            continue; /* the newest is just being made */
-        }
-        if (named.st_ino == open_file.st_ino && named.st_dev == open_file.st_dev)
-            return number;
+    int number = -1;
+    for (int i = 0; i < LOOKS_MAX && number < 0; i++) {
+        if (fstat(fd, &open_file) < 0 || open_file.st_nlink == 0)
+            return -1;
+        number = look_for(path, &open_file);
     }
-    return -1;
+    return number;
 }
 
 /* With max_files 1 the file is cut to nothing instead of being renamed. */
@@ -188,6 +203,19 @@ static int start_again_if_cut(struct reading *reading, struct dv_error *err)
     (void)lseek(reading->fd, 0, SEEK_SET);
     dv_buf_clear(&reading->rest);
     return drain(reading, err);
+}
+
+/* The number of the file to read after the one that has `number`, the oldest after none (-1).
+ * -1: there is none now. */
+static int number_after(const char *path, int number)
+{
+    char name[PATH_MAX];
+    if (number < 0)
+        return oldest_file(path);
+    for (int i = number - 1; i >= 0 && i >= number - GAP_MAX; i--)
+        if (access(file_name(path, i, name), F_OK) == 0)
+            return i;
+    return -1;
 }
 
 /* Reads on to the end of the newest file, from the oldest if none is open. */
@@ -202,14 +230,17 @@ static int read_on(struct reading *reading, struct dv_error *err)
             return r;
         if (number == 0)
             return start_again_if_cut(reading, err);
-        int next = number > 0 ? number - 1 : oldest_file(reading->path);
+        int next = number_after(reading->path, number);
+        if (next < 0)
+            return 0;
         dv_autoclose int fd = open(file_name(reading->path, next, name), O_RDONLY | O_CLOEXEC);
         if (fd < 0 && errno != ENOENT)
             return dv_error_sys(err, DV_ERR_IO, errno, "open '%s'", name);
-        if (fd < 0)
+        if (fd < 0 && number < 0 && next == 0)
             return 0;
-        if (number > 0 && number_of(reading->path, reading->fd) != number)
-            continue; /* all names have moved on meanwhile */
+        int again = reading->fd >= 0 ? number_of(reading->path, reading->fd) : -1;
+        if (fd < 0 || again != number || number_after(reading->path, number) != next)
+            continue; /* names have moved on meanwhile */
         dv_close(&reading->fd);
         dv_buf_clear(&reading->rest);
         reading->fd = dv_steal_fd(&fd);

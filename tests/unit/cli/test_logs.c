@@ -131,6 +131,25 @@ Test(logs, all_files_are_read_from_the_oldest_on)
     expect_no_output();
 }
 
+/* Renaming is not one step: this is what a reader may see in the middle of it. */
+Test(logs, a_name_missing_during_rotation_does_not_hide_older_files)
+{
+    char from[96];
+    char to[96];
+    for (int i = 0; i < 3; i++) {
+        char text[] = {(char)('a' + i), '\0'};
+        write_record(text, i);
+        if (i < 2)
+            rotate();
+    }
+    snprintf(from, sizeof(from), "%s.2", path);
+    snprintf(to, sizeof(to), "%s.3", path);
+    cr_assert_eq(rename(from, to), 0);
+    run(WORDS("web"));
+    expect_output("a\nb\nc\n");
+    expect_no_output();
+}
+
 Test(logs, container_that_has_written_nothing_shows_nothing)
 {
     run(WORDS("web"));
