@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "actors/bridge/weight.h"
+#include "base/log.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <string.h>
+
+#define LIMIT 100000
+
+static unsigned warnings;
+static unsigned errors;
 
 static const char *name_of(unsigned number)
 {
@@ -59,4 +66,59 @@ Test(weight, what_is_configured_stays)
     cr_assert_not(dv_weight_settle(compact));
     cr_assert_not(dv_weight_is_compact(full));
     cr_assert(dv_weight_is_compact(compact));
+}
+
+/* -- what is said of it ---------------------------------------------------------------------- */
+
+static void count_line(enum dv_log_level level, const char *line, void *ctx)
+{
+    (void)ctx;
+    cr_assert_not_null(strstr(line, "davit.bridge.thing_max_bytes"), "%s", line);
+    warnings += level == DV_LOG_WARN;
+    errors += level == DV_LOG_ERROR;
+}
+
+static struct dv_weight *counted(void)
+{
+    dv_log_set(count_line, NULL, DV_LOG_INFO);
+    struct dv_weight *weight = dv_weight_new("test", DV_TWIN_FULL, LIMIT);
+    cr_assert_not_null(weight);
+    return weight;
+}
+
+/* The whole thing has `percent` of the limit. */
+static void fill(struct dv_weight *weight, size_t percent)
+{
+    dv_weight_remove(weight, "all");
+    size_t bytes = LIMIT / 100 * percent - dv_weight_bytes(weight);
+    dv_weight_set(weight, "all", bytes, bytes);
+    (void)dv_weight_settle(weight);
+}
+
+/* shows: thing-size */
+Test(weight, warns_once_at_80_percent_and_anew_after_it_was_well_below)
+{
+    DV_AUTO(dv_weight) weight = counted();
+    fill(weight, 80);
+    cr_assert_eq(warnings, 0);
+    fill(weight, 81);
+    cr_assert_eq(warnings, 1);
+    fill(weight, 79);
+    fill(weight, 90);
+    cr_assert_eq(warnings, 1, "not again for what goes up and down a little");
+    fill(weight, 50);
+    fill(weight, 81);
+    cr_assert_eq(warnings, 2);
+    cr_assert_eq(errors, 0);
+}
+
+Test(weight, above_the_limit_is_an_error_once)
+{
+    DV_AUTO(dv_weight) weight = counted();
+    fill(weight, 200);
+    fill(weight, 300);
+    cr_assert_eq(errors, 1);
+    fill(weight, 50);
+    fill(weight, 200);
+    cr_assert_eq(errors, 2);
 }
