@@ -56,6 +56,13 @@ def cpu_ns(pid):
     return time.clock_gettime_ns((~pid << 3) | 2)
 
 
+def thread_cpu_ns(pid, name):
+    """Processor time of the threads of that name."""
+    return sum(int((task / "schedstat").read_text().split()[0])
+               for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
+               if (task / "comm").read_text().strip() == name)
+
+
 def wakeups(pid):
     """How often the threads of a process have waited for something, in all."""
     total = 0

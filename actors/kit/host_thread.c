@@ -13,10 +13,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 
 /* Messages and timers before the other sources of work get their turn. */
 #define BATCH 32
+
+#define THREAD_NAME_MAX 16 /* of the kernel, with the NUL */
 
 /* Alive until the ready signal; the status is the only thing that goes back. */
 struct start {
@@ -34,6 +38,7 @@ struct loop {
     struct pollfd *fds;
     size_t fds_capacity;
     struct dv_cell **fd_cells;
+    bool is_named;
 };
 
 #define FIXED_FDS 2
@@ -108,6 +113,18 @@ static bool pipe_goes_on(struct loop *loop)
     return !is_end;
 }
 
+/* The thread is called like its first cell, as far as the kernel keeps names: for top -H, stacks
+ * and /proc. */
+static void name_thread(struct loop *loop)
+{
+    char name[THREAD_NAME_MAX];
+    if (loop->is_named || !loop->host.cells)
+        return;
+    snprintf(name, sizeof(name), "%s", loop->host.cells->address);
+    (void)prctl(PR_SET_NAME, name);
+    loop->is_named = true;
+}
+
 static bool run_batch(struct loop *loop)
 {
     for (int i = 0; i < BATCH; i++) {
@@ -121,6 +138,7 @@ static bool run_batch(struct loop *loop)
         }
         dv_host_deliver(&loop->host, &parcel);
         dv_parcel_done(&parcel);
+        name_thread(loop);
     }
     return true;
 }
