@@ -63,12 +63,13 @@ static int check_part(struct software *s, struct part *part, struct dv_error *er
             return dv_error_set(err, DV_ERR_INVALID,
                                 "two artifacts of the module describe container '%s'",
                                 part->record->name);
+    /* Nothing is wrong with these descriptions: here and now they cannot be done. */
     if (same)
-        return dv_error_set(err, DV_ERR_INVALID,
+        return dv_error_set(err, DV_ERR_STATE,
                             "container_id: '%s' is that of a container that exists; leave it out%s",
                             part->id, same == old ? " to replace that container" : "");
     if (is_ambiguous)
-        return dv_error_set(err, DV_ERR_INVALID,
+        return dv_error_set(err, DV_ERR_STATE,
                             "container_name: '%s' is the name of several containers",
                             part->record->name);
     if (old) {

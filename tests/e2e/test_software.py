@@ -140,6 +140,10 @@ def test_what_a_create_refuses_is_rejected_before_anything_changes(gateway, peer
     rejected(peer, artifact(server, "/4", b"not json"), status="FINISHED_ERROR")
     rejected(peer, artifact(server, "/5", description("127.0.0.1:1/none:1", "x")),
              status="FINISHED_ERROR")
+    install(peer, module("m", artifact(server, "/6", description(sleeper, "a", container_id="one"))))
+    assert "'one' is that of a container that exists" in rejected(
+        peer, artifact(server, "/7", description(sleeper, "b", container_id="one")),
+        status="FINISHED_ERROR")
 
 
 @pytest.mark.shows("E13", "E15")
