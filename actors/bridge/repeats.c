@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ring of entries, the oldest overwritten first. Lookups compare 64-bit hashes before texts, so
- * that a scan of all entries costs microseconds.
+ * A ring of places, the oldest overwritten first. The hashes of all are side by side, so that
+ * looking through thousands of them touches little memory; a place that is free has no entry.
  */
 #include "actors/bridge/repeats.h"
 
@@ -16,18 +16,19 @@
 #define CONTAINER_FEATURE "Container:"
 
 struct entry {
-    uint64_t key_hash; /* 0: free */
-    uint64_t feature_hash;
-    char *key;
     struct dv_arena *arena; /* NULL while in progress */
     const struct dv_command_reply *reply;
     int64_t answered_ns;
-    struct dv_request *waiters[DV_REPEAT_WAITERS_MAX];
+    struct dv_request **waiters; /* NULL: there was none */
     unsigned waiter_count;
+    char key[];
 };
 
+/* A place is `key_hashes[i]`, `feature_hashes[i]` and `entries[i]`; 0, 0 and NULL if it is free. */
 struct dv_repeats {
-    struct entry *entries;
+    uint64_t *key_hashes;
+    uint64_t *feature_hashes;
+    struct entry **entries;
     unsigned max;
     unsigned next; /* where the next entry goes */
     int64_t window_ns;
@@ -43,24 +44,31 @@ static uint64_t hash_of(const char *text)
 
 struct dv_repeats *dv_repeats_new(unsigned max, int64_t window_ns)
 {
-    struct dv_repeats *repeats = calloc(1, sizeof(*repeats));
+    DV_AUTO(dv_repeats) repeats = calloc(1, sizeof(*repeats));
     if (!repeats)
         return NULL;
-    repeats->max = max ? max : 1;
+    unsigned count = max ? max : 1;
     repeats->window_ns = window_ns;
-    repeats->entries = calloc(repeats->max, sizeof(*repeats->entries));
-    if (!repeats->entries) {
-        free(repeats);
+    repeats->key_hashes = calloc(count, sizeof(*repeats->key_hashes));
+    repeats->feature_hashes = calloc(count, sizeof(*repeats->feature_hashes));
+    repeats->entries = calloc(count, sizeof(*repeats->entries));
+    if (!repeats->key_hashes || !repeats->feature_hashes || !repeats->entries)
         return NULL;
-    }
-    return repeats;
+    repeats->max = count;
+    return dv_steal(&repeats);
 }
 
-static void clear(struct entry *entry)
+static void clear(struct dv_repeats *repeats, unsigned place)
 {
-    free(entry->key);
+    struct entry *entry = repeats->entries[place];
+    repeats->key_hashes[place] = 0;
+    repeats->feature_hashes[place] = 0;
+    repeats->entries[place] = NULL;
+    if (!entry)
+        return;
     dv_arena_free(entry->arena);
-    *entry = (struct entry){0};
+    free(entry->waiters);
+    free(entry);
 }
 
 void dv_repeats_free(struct dv_repeats *repeats)
@@ -68,36 +76,40 @@ void dv_repeats_free(struct dv_repeats *repeats)
     if (!repeats)
         return;
     for (unsigned i = 0; i < repeats->max; i++)
-        clear(&repeats->entries[i]);
+        clear(repeats, i);
+    free(repeats->key_hashes);
+    free(repeats->feature_hashes);
     free(repeats->entries);
     free(repeats);
 }
 
-static struct entry *find(struct dv_repeats *repeats, const char *key)
+/* Where it is; `max` if it is not there. */
+static unsigned find(const struct dv_repeats *repeats, const char *key)
 {
-    uint64_t hash = hash_of(key);
-    for (unsigned i = 0; i < repeats->max; i++) {
-        struct entry *entry = &repeats->entries[i];
-        if (entry->key_hash == hash && strcmp(entry->key, key) == 0)
-            return entry;
-    }
-    return NULL;
+    uint64_t hash = key && *key ? hash_of(key) : 0;
+    for (unsigned i = 0; hash && i < repeats->max; i++)
+        if (repeats->key_hashes[i] == hash && strcmp(repeats->entries[i]->key, key) == 0)
+            return i;
+    return repeats->max;
 }
 
-/* The oldest place that is not in progress; NULL if all are. */
+/* Takes the oldest place that is not in progress. NULL if all are, or without memory. */
 static struct entry *claim(struct dv_repeats *repeats, const char *key, const char *feature)
 {
     for (unsigned tries = 0; tries < repeats->max; tries++) {
-        struct entry *entry = &repeats->entries[repeats->next];
+        unsigned place = repeats->next;
         repeats->next = (repeats->next + 1) % repeats->max;
-        if (entry->key_hash && !entry->arena)
+        if (repeats->entries[place] && !repeats->entries[place]->arena)
             continue;
-        clear(entry);
-        entry->key = strdup(key);
-        if (!entry->key)
+        clear(repeats, place);
+        size_t size = strlen(key) + 1;
+        struct entry *entry = calloc(1, sizeof(*entry) + size);
+        if (!entry)
             return NULL;
-        entry->key_hash = hash_of(key);
-        entry->feature_hash = hash_of(feature);
+        memcpy(entry->key, key, size);
+        repeats->entries[place] = entry;
+        repeats->key_hashes[place] = hash_of(key);
+        repeats->feature_hashes[place] = hash_of(feature);
         return entry;
     }
     return NULL;
@@ -108,11 +120,20 @@ void dv_repeats_touch(struct dv_repeats *repeats, const char *feature)
     if (strncmp(feature, CONTAINER_FEATURE, sizeof(CONTAINER_FEATURE) - 1) != 0)
         return;
     uint64_t hash = hash_of(feature);
-    for (unsigned i = 0; i < repeats->max; i++) {
-        struct entry *entry = &repeats->entries[i];
-        if (entry->feature_hash == hash && entry->arena)
-            clear(entry);
-    }
+    for (unsigned i = 0; i < repeats->max; i++)
+        if (repeats->feature_hashes[i] == hash && repeats->entries[i]->arena)
+            clear(repeats, i);
+}
+
+/* False if no more can wait. */
+static bool add_waiter(struct entry *entry, struct dv_request **request)
+{
+    if (!entry->waiters)
+        entry->waiters = calloc(DV_REPEAT_WAITERS_MAX, sizeof(*entry->waiters));
+    if (!entry->waiters || entry->waiter_count == DV_REPEAT_WAITERS_MAX)
+        return false;
+    entry->waiters[entry->waiter_count++] = dv_steal(request);
+    return true;
 }
 
 enum dv_repeat dv_repeats_take(struct dv_repeats *repeats,
@@ -122,21 +143,18 @@ enum dv_repeat dv_repeats_take(struct dv_repeats *repeats,
                                struct dv_request **request,
                                const struct dv_command_reply **ret_reply)
 {
-    struct entry *entry = key && *key ? find(repeats, key) : NULL;
+    unsigned place = find(repeats, key);
+    struct entry *entry = place < repeats->max ? repeats->entries[place] : NULL;
     if (entry && entry->arena && now_ns - entry->answered_ns > repeats->window_ns) {
-        clear(entry);
+        clear(repeats, place);
         entry = NULL;
     }
     if (entry && entry->arena) {
         *ret_reply = entry->reply;
         return DV_REPEAT_ANSWERED;
     }
-    if (entry && entry->waiter_count == DV_REPEAT_WAITERS_MAX)
-        return DV_REPEAT_REFUSED;
-    if (entry) {
-        entry->waiters[entry->waiter_count++] = dv_steal(request);
-        return DV_REPEAT_WAITING;
-    }
+    if (entry)
+        return add_waiter(entry, request) ? DV_REPEAT_WAITING : DV_REPEAT_REFUSED;
     dv_repeats_touch(repeats, feature);
     if (key && *key)
         (void)claim(repeats, key, feature);
@@ -164,15 +182,15 @@ void dv_repeats_answer(struct dv_repeats *repeats,
                        dv_repeat_waiter_fn *fn,
                        void *ctx)
 {
-    struct entry *entry = key && *key ? find(repeats, key) : NULL;
+    unsigned place = find(repeats, key);
+    struct entry *entry = place < repeats->max ? repeats->entries[place] : NULL;
     if (!entry || entry->arena)
         return;
-    struct dv_request *waiters[DV_REPEAT_WAITERS_MAX];
+    dv_autofree struct dv_request **waiters = dv_steal(&entry->waiters);
     unsigned count = entry->waiter_count;
-    memcpy(waiters, entry->waiters, sizeof(waiters));
     entry->waiter_count = 0;
     if (!keep_reply(entry, reply, now_ns))
-        clear(entry);
+        clear(repeats, place);
     for (unsigned i = 0; i < count; i++)
         fn(ctx, waiters[i]);
 }
@@ -199,5 +217,5 @@ void dv_repeats_restore(struct dv_repeats *repeats,
 {
     struct entry *entry = claim(repeats, key, reply->feature);
     if (entry && !keep_reply(entry, reply, now_ns))
-        clear(entry);
+        clear(repeats, find(repeats, key));
 }

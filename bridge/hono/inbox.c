@@ -326,6 +326,9 @@ bool dv_hono_inbox_take_signal(struct dv_hono_inbox *inbox, struct dv_hono_signa
         *ret = inbox->signals[inbox->signal_head];
         inbox->signal_head = (inbox->signal_head + 1) % (inbox->limits.signals + 1);
         inbox->signal_count--;
+        /* An empty ring begins where it did before: its memory is only used as far as needed. */
+        if (inbox->signal_count == 0)
+            inbox->signal_head = 0;
     }
     pthread_mutex_unlock(&inbox->lock);
     return has_one;
