@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/error.h"
 
+#include "base/str.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,19 +38,6 @@ enum dv_error_class dv_error_class_of(long long number)
     return (enum dv_error_class)number;
 }
 
-/* A cut inside a multi-byte character would make the text invalid UTF-8 for every bridge. */
-static void cut_at_character(char *text, size_t size)
-{
-    size_t len = strnlen(text, size - 1);
-    if (len < size - 1)
-        return;
-    size_t end = len;
-    while (end > 0 && ((unsigned char)text[end - 1] & 0xC0U) == 0x80U)
-        end--;
-    if (end > 0 && ((unsigned char)text[end - 1] & 0x80U))
-        text[end - 1] = '\0';
-}
-
 int dv_error_set_at(struct dv_error *err,
                     enum dv_error_class class,
                     int sys,
@@ -72,7 +61,8 @@ int dv_error_set_at(struct dv_error *err,
         snprintf(err->text + used, sizeof(err->text) - (size_t)used, ": %s",
                  strerror_r(sys, name, sizeof(name)));
     }
-    cut_at_character(err->text, sizeof(err->text));
+    /* Every bridge wants UTF-8. */
+    dv_str_mend(err->text);
     return -(int)class;
 }
 
@@ -89,7 +79,8 @@ int dv_error_prefix(struct dv_error *err, const char *format, ...)
     va_end(args);
     if (used >= 0 && (size_t)used < sizeof(err->text))
         snprintf(err->text + used, sizeof(err->text) - (size_t)used, "%s", old);
-    cut_at_character(err->text, sizeof(err->text));
+    /* Every bridge wants UTF-8. */
+    dv_str_mend(err->text);
     return -(int)err->class;
 }
 

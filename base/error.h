@@ -33,7 +33,7 @@ struct dv_error {
 #define DV_ERROR_INIT ((struct dv_error){.class = DV_ERR_NONE})
 
 /* Sets *err and returns -class. The text says what failed, on which object, by which rule. Text
- * that does not fit is cut at a character boundary. */
+ * that does not fit is cut at a character boundary; what is no UTF-8 in it is mended. */
 #define dv_error_set(err, class, ...) dv_error_set_at((err), (class), 0, __func__, __VA_ARGS__)
 
 /* As dv_error_set, with the meaning of errno value `sys` appended after ": ". */

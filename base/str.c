@@ -77,6 +77,29 @@ bool dv_str_is_utf8(struct dv_str a)
     return true;
 }
 
+char *dv_str_mend(char *text)
+{
+    size_t len = text ? strlen(text) : 0;
+    size_t to = 0;
+    for (size_t at = 0; at < len;) {
+        const unsigned char *p = (const unsigned char *)text + at;
+        size_t step = utf8_sequence(p, len - at);
+        bool is_lead = !step && p[0] >= 0xC2 && p[0] <= 0xF4;
+        if (step) {
+            memmove(text + to, text + at, step);
+            to += step;
+        } else if (!is_lead) {
+            text[to++] = '?';
+        }
+        at += step ? step : 1;
+        while (is_lead && at < len && ((unsigned char)text[at] & 0xC0U) == 0x80U)
+            at++;
+    }
+    if (text)
+        text[to] = '\0';
+    return text;
+}
+
 bool dv_str_cut(struct dv_str text, char separator, struct dv_str *head, struct dv_str *tail)
 {
     const char *at = text.len ? memchr(text.data, separator, text.len) : NULL;

@@ -31,6 +31,10 @@ bool dv_str_ieq(struct dv_str a, const char *b); /* ASCII letters in any case */
 bool dv_str_starts_with(struct dv_str a, const char *prefix);
 bool dv_str_is_utf8(struct dv_str a); /* no surrogates, no overlong forms, up to U+10FFFF */
 
+/* Makes a text UTF-8 in place and returns it: a character that was cut, as "%.64s" may do, goes,
+ * other bytes become '?'. NULL is returned as it is. */
+char *dv_str_mend(char *text);
+
 /* Splits at the first `separator`: *head before it, *tail behind it. False, and all in *head, if
  * there is none. */
 bool dv_str_cut(struct dv_str text, char separator, struct dv_str *head, struct dv_str *tail);

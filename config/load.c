@@ -32,7 +32,7 @@ static void warn(struct dv_config_file *file, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    char *kept = dv_arena_strdup(file->arena, text);
+    char *kept = dv_arena_strdup(file->arena, dv_str_mend(text));
     if (kept)
         file->warnings[file->warning_count++] = kept;
 }

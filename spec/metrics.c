@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spec/metrics.h"
 
+#include "base/str.h"
 #include "spec/read.h"
 
 #include "json/json.h"
@@ -103,8 +104,9 @@ static void note_unknown(const struct dv_json *object,
         if (dv_str_ieq(key, known[0]) || dv_str_ieq(key, known[1]) ||
             notes->count == DV_METRICS_NOTES_MAX)
             continue;
-        char *text = dv_arena_printf(arena, "unknown key '%s%.*s'", path,
-                                     (int)(key.len > ID_MAX ? ID_MAX : key.len), key.data);
+        char *text =
+            dv_str_mend(dv_arena_printf(arena, "unknown key '%s%.*s'", path,
+                                        (int)(key.len > ID_MAX ? ID_MAX : key.len), key.data));
         if (text)
             notes->texts[notes->count++] = text;
     }

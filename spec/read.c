@@ -2,6 +2,7 @@
 #include "spec/read.h"
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "messages/messages.h"
 
 #include <math.h>
@@ -441,10 +442,10 @@ static void warn_unknown(struct spec_reader *reader,
     if (reader->warning_count == SPEC_WARNINGS_MAX)
         return;
     const char *nearest = dv_str_nearest(dv_str_of(key), candidate, (void *)near);
-    char *text =
-        dv_arena_printf(reader->arena, "%s%s%s%.128s is not a known key%s%s%s", path,
-                        path[0] ? "." : "", near->prefix, key, nearest ? ", did you mean '" : "",
-                        nearest ? nearest : "", nearest ? "'?" : "");
+    char *text = dv_str_mend(dv_arena_printf(reader->arena, "%s%s%s%.128s is not a known key%s%s%s",
+                                             path, path[0] ? "." : "", near->prefix, key,
+                                             nearest ? ", did you mean '" : "",
+                                             nearest ? nearest : "", nearest ? "'?" : ""));
     if (text)
         reader->warnings[reader->warning_count++] = text;
 }
@@ -505,9 +506,9 @@ void spec_note_others(struct spec_reader *reader,
         if (i < count || reader->warning_count == SPEC_WARNINGS_MAX)
             continue;
         const char *near = dv_str_nearest(dv_str_of(key), other_at, &others);
-        char *text =
-            dv_arena_printf(reader->arena, "%.128s is not a known key%s%s%s", key,
-                            near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+        char *text = dv_str_mend(dv_arena_printf(reader->arena, "%.128s is not a known key%s%s%s",
+                                                 key, near ? ", did you mean '" : "",
+                                                 near ? near : "", near ? "'?" : ""));
         if (text)
             reader->warnings[reader->warning_count++] = text;
     }

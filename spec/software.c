@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "spec/software.h"
 
+#include "base/str.h"
 #include "spec/read.h"
 
 #include "json/json.h"
@@ -194,7 +195,7 @@ reject(struct reader *r, struct dv_software_module *module, const char *format, 
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    module->problem = dv_arena_strdup(r->arena, text);
+    module->problem = dv_arena_strdup(r->arena, dv_str_mend(text));
 }
 
 /* As reject(), for what is an error to Kanto. */
@@ -208,7 +209,7 @@ fault(struct reader *r, struct dv_software_module *module, const char *format, .
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    module->problem = dv_arena_strdup(r->arena, text);
+    module->problem = dv_arena_strdup(r->arena, dv_str_mend(text));
     module->is_fault = true;
 }
 

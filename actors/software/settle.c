@@ -6,6 +6,7 @@
  */
 #include "actors/software/internal.h"
 #include "base/log.h"
+#include "base/str.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -90,7 +91,7 @@ refuse(struct software *s, const struct part *part, const struct dv_container_st
                  "back",
                  part->name, (long long)(s->env->settings->replace_wait_ms / 1000),
                  (long long)(state ? state->exit_code : 255));
-    software_undo(s, DV_SOFTWARE_FINISHED_ERROR, reason);
+    software_undo(s, DV_SOFTWARE_FINISHED_ERROR, dv_str_mend(reason));
 }
 
 void software_watch(struct software *s, const struct dv_container_record *record)
@@ -172,7 +173,7 @@ static void on_renamed(struct dv_cell *cell, void *ctx, const struct dv_outcome 
         char reason[1024];
         snprintf(reason, sizeof(reason), "the new container runs, but under another name: %.800s",
                  outcome->error->text);
-        software_end_module(s, DV_SOFTWARE_FINISHED_ERROR, reason);
+        software_end_module(s, DV_SOFTWARE_FINISHED_ERROR, dv_str_mend(reason));
         return;
     }
     s->tries = 0;
@@ -283,6 +284,7 @@ static void on_put_back(struct dv_cell *cell, void *ctx, const struct dv_outcome
         dv_post(cell, old.text, DV_KIND_container_retry_cmd, &nothing);
         size_t len = strlen(s->reason);
         snprintf(s->reason + len, sizeof(s->reason) - len, "; %.300s", outcome->error->text);
+        dv_str_mend(s->reason);
     } else if (part->was_paused) {
         part->was_paused = false;
         software_command(s, part->replaces, "pause", NULL, on_put_back);

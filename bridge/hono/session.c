@@ -2,6 +2,7 @@
 #include "bridge/hono/session.h"
 
 #include "base/log.h"
+#include "base/str.h"
 #include "bridge/hono/thing.h"
 
 #include <inttypes.h>
@@ -35,6 +36,7 @@ static void tell_link(struct dv_hono *hono, enum dv_link_status status, const ch
     va_start(arguments, format);
     vsnprintf(news->note, sizeof(news->note), format, arguments);
     va_end(arguments);
+    dv_str_mend(news->note);
     news->status = status;
     snprintf(news->identity, sizeof(news->identity), "%s", hono->identity.thing);
 }

@@ -224,8 +224,8 @@ int dv_auth_file_find(const char *path,
         return dv_error_set(err, cause.class, "%s", cause.text);
     if (r < 0 && cause.class != DV_ERR_NOT_FOUND) {
         login = (struct dv_registry_login){
-            .note = dv_arena_printf(arena, "the credentials file '%.256s' is not used: %.400s",
-                                    path, cause.text)};
+            .note = dv_str_mend(dv_arena_printf(
+                arena, "the credentials file '%.256s' is not used: %.400s", path, cause.text))};
         if (!login.note)
             return no_memory(err);
     }

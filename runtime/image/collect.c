@@ -477,7 +477,7 @@ static int summarize(struct dv_image_store *store,
     *ret = (struct dv_image_summary){
         .ref = image->reference, .digest = image->manifest.digest, .stored_ns = image->stored_ns};
     if (!read_image(store, &image->manifest, arena, &document, &config, &cause)) {
-        ret->note = dv_arena_printf(answer, "%.900s", cause.text);
+        ret->note = dv_arena_strdup(answer, cause.text);
         return ret->note ? 0 : no_memory(err);
     }
     ret->image_id = dv_arena_strdup(answer, document.config.digest);

@@ -164,6 +164,15 @@ Test(error, text_that_does_not_fit_is_cut_at_a_character)
     }
 }
 
+Test(error, what_a_format_cuts_is_cut_at_a_character)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    (void)dv_error_set(&err, DV_ERR_INVALID, "'%.4s' is wrong", "abc\xc3\xa9");
+    cr_assert_str_eq(err.text, "'abc' is wrong");
+    (void)dv_error_prefix(&err, "%.1s: ", "\xc3\xa9");
+    cr_assert_str_eq(err.text, ": 'abc' is wrong");
+}
+
 Test(error, a_prefix_pushes_the_end_out_at_a_character)
 {
     char text[2 * DV_ERROR_TEXT_MAX + 8];

@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +78,28 @@ Test(str, utf8_is_checked_as_unicode_defines_it)
     for (size_t i = 0; i < COUNT(table); i++)
         cr_assert_eq(dv_str_is_utf8(table[i].text), table[i].is_valid, "row %zu", i);
     cr_assert(dv_str_is_utf8((struct dv_str){NULL, 0}));
+}
+
+Test(str, mend_drops_cut_characters_and_marks_what_is_none)
+{
+    static const char *const table[][2] = {
+        {"", ""},
+        {"plain \xe2\x82\xac", "plain \xe2\x82\xac"},
+        {"cut '\xe2\x82'", "cut ''"},
+        {"cut '\xf0\x90\x80", "cut '"},
+        {"cut \xc3", "cut "},
+        {"\xe2\x82\xe2\x82\xac", "\xe2\x82\xac"},
+        {"a\xff\x80z", "a??z"},
+        {"\xc0\xaf", "??"},
+        {"\xed\xa0\x80", ""},
+    };
+    char text[32];
+    for (size_t i = 0; i < COUNT(table); i++) {
+        snprintf(text, sizeof(text), "%s", table[i][0]);
+        cr_assert_str_eq(dv_str_mend(text), table[i][1], "row %zu", i);
+        cr_assert(dv_str_is_utf8(dv_str_of(text)), "row %zu", i);
+    }
+    cr_assert_null(dv_str_mend(NULL));
 }
 
 Test(str, cut_splits_at_the_first_separator)

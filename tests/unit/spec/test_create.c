@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/str.h"
 #include "spec/create.h"
 #include "spec/rules.h"
 
@@ -120,6 +121,16 @@ Test(create, unknown_keys_are_accepted_and_reported_with_the_nearest)
     cr_assert(strstr(all, "config.mountPoints[0].destinations is not"), "%s", all);
     cr_assert(strstr(all, "config.log.maxFile is not a known key, did you mean 'maxFiles'?"), "%s",
               all);
+}
+
+Test(create, a_long_unknown_key_is_reported_cut_at_a_character)
+{
+    char text[400];
+    /* Its character of two bytes is where the report ends. */
+    snprintf(text, sizeof(text), "{\"imageRef\":\"r/a:1\",\"%0127d\xc3\xa9\":1}", 0);
+    struct dv_create_request request = with_config(text);
+    cr_assert_eq(request.record->warnings.count, 1);
+    cr_assert(dv_str_is_utf8(dv_str_of(request.record->warnings.items[0])));
 }
 
 /* shows: K31 */

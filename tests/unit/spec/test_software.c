@@ -21,9 +21,11 @@ static void teardown(void)
 
 TestSuite(software, .init = setup, .fini = teardown);
 
-#define MD5  "8C5A0FA2C01E218262D672BF643652FD"
-#define SHA1 "7539b451d818d94bcd97d401a5467b3e1c0b8981"
-#define LINK "\"download\":{\"HTTPS\":{\"url\":\"https://h.example/a.json\"}}"
+/* 31 plain characters, one of two bytes. */
+#define LONG_KEY "0123456789012345678901234567890\xc3\xa9"
+#define MD5      "8C5A0FA2C01E218262D672BF643652FD"
+#define SHA1     "7539b451d818d94bcd97d401a5467b3e1c0b8981"
+#define LINK     "\"download\":{\"HTTPS\":{\"url\":\"https://h.example/a.json\"}}"
 
 /* One module with one artifact of these members. */
 static int install(const char *artifact)
@@ -100,6 +102,9 @@ Test(software, what_is_wrong_with_a_module_is_its_own_problem)
     cr_assert(strstr(problem(LINK ",\"checksums\":{\"MD5\":\"" SHA1 "\"}"), "32 hexadecimal"));
     cr_assert(strstr(problem(LINK ",\"checksums\":{\"SHA1\":\"xyz\"}"), "40 hexadecimal"));
     cr_assert(strstr(problem(LINK ",\"checksums\":{\"CRC\":\"1\"}"), "CRC is not one of MD5"));
+    cr_assert(strstr(problem(LINK ",\"checksums\":{\"" LONG_KEY "\":\"1\"}"),
+                     "checksums: 0123456789012345678901234567890 is not one"),
+              "cut between characters");
     cr_assert(strstr(problem(LINK ",\"filename\":\"../x\""), "without folders"));
     cr_assert(strstr(problem(LINK ",\"filename\":\"..\""), "without folders"));
     cr_assert(strstr(problem(LINK ",\"size\":104857600"), "at most 1048576 bytes"));
