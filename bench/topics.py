@@ -3,23 +3,22 @@
 see the same machine, and reports medians and their ratio: times alone say more about the machine.
 """
 import dataclasses
-import io
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
-import tarfile
 import time
 
-from harness import images
 from harness import world as worlds
 from harness.gateway import ROOT
 from harness.podman import Podman
 
 import figures
 import mqtt
+from bare import BareRuntime
+from crowd import bench_crowd
 from pulling import bench_encrypted, bench_pull
 from stage import POLICY_NO, Stage
 
@@ -34,7 +33,6 @@ FAKE_CONTAINERS = 1500
 FAKE_HOSTS = (256, 1500)
 FAKE_TIMEOUT_S = 900
 PODMAN_CONTAINERS = 10
-QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 @dataclasses.dataclass
@@ -45,38 +43,6 @@ class Options:
 
 
 # --- start
-
-
-class BareRuntime:
-    """runc with a bundle that davitd wrote, on a plain folder instead of an overlay mount."""
-
-    def __init__(self, stage, container):
-        self._folder = stage.world.directory / "bare"
-        rootfs = self._folder / "bundle" / "rootfs"
-        rootfs.mkdir(parents=True)
-        with tarfile.open(fileobj=io.BytesIO(images.busybox_layer())) as tar:
-            tar.extractall(rootfs)
-        source = stage.gateway.run / "containers" / container
-        config = json.loads((source / "bundle" / "config.json").read_text())
-        config["root"]["path"] = "rootfs"
-        config["linux"]["cgroupsPath"] = f"{stage.world.cgroup_parent}/bare"
-        for mount in config["mounts"]:
-            if mount["source"].startswith(str(source)):
-                mount["source"] = shutil.copy(mount["source"], self._folder)
-        (self._folder / "bundle" / "config.json").write_text(json.dumps(config))
-
-    def _call(self, *arguments):
-        subprocess.run(["runc", "--root", self._folder / "state", *arguments], check=True, **QUIET)
-
-    def start(self):
-        """Milliseconds of create and start."""
-        begin = time.monotonic()
-        self._call("create", "--bundle", self._folder / "bundle", "bare")
-        self._call("start", "bare")
-        return (time.monotonic() - begin) * MS
-
-    def remove(self):
-        self._call("delete", "--force", "bare")
 
 
 def create_and_start(stage):
@@ -416,6 +382,7 @@ def bench_podman(report, options):
 
 BENCHES = {"start": bench_start, "rename": bench_rename, "memory": bench_memory,
            "idle": bench_memory, "metrics": bench_metrics, "fake": bench_fake,
+           "many": bench_crowd, "restart": bench_crowd,
            "podman": bench_podman, "pull": bench_pull,
            "encrypted": bench_encrypted}
 
