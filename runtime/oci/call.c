@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/oci/call.h"
 
+#include "base/str.h"
+
 #include "json/json.h"
 #include <stdio.h>
 #include <string.h>
@@ -39,13 +41,9 @@ static void drop_preamble(char *text)
 /* The text goes into messages and terminals: valid UTF-8, one line, even if it was cut. */
 static void make_presentable(char *text)
 {
-    bool is_utf8 = dv_str_is_utf8(dv_str_of(text));
-    for (unsigned char *c = (unsigned char *)text; *c; c++) {
-        if (*c < ' ' || *c == 0x7f)
+    for (char *c = dv_str_mend(text); *c; c++)
+        if ((*c > 0 && *c < ' ') || *c == 0x7f)
             *c = ' ';
-        else if (*c >= 0x80 && !is_utf8)
-            *c = '?';
-    }
 }
 
 char *dv_oci_call_reason(const char *output, char *text, size_t size)

@@ -24,7 +24,7 @@ Test(oci_call, reason_is_the_last_error_in_plain_words)
          "davit-launch: mount the root file system on '/x': No such device"},
         {"{\"level\":\"error\",\"msg\":\n", "{\"level\":\"error\",\"msg\":"},
         {"{\"level\":\"error\",\"msg\":\"\"}\nplain\n", "plain"},
-        {"tab\there \xff\xc3\n", "tab here ??"},
+        {"tab\there \xff\xc3\n", "tab here ?"},
         {"{\"level\":\"error\",\"msg\":\"two\\nlines \xc3\xa4\"}\n", "two lines \xc3\xa4"},
         {"", "it gave no reason"},
         {"\n\n", "it gave no reason"},
