@@ -94,6 +94,8 @@ class Cloud:
             rid = message.topic.split("/")[4]
             self.answers[rid] = (body["status"], body.get("value"))
             return
+        if body["topic"].endswith("/retrieve"):
+            return  # Ditto would answer with the twin; davit does without
         feature, _, rest = body["path"].removeprefix("/features/").partition("/")
         if body["topic"].endswith("/delete"):
             self.twin.pop(feature, None)
