@@ -20,7 +20,7 @@
 
 /* Marks of the mailboxes, which add up with the bus's own mark of 1. */
 #define DV_MAILBOX_CONTAINERS 64
-#define DV_MAILBOX_SERVICES   4096
+#define DV_MAILBOX_SERVICES   16384 /* several messages of each of thousands of containers */
 
 /* Asks that may be open in one host. */
 #define DV_ASKS_MAX 65536U
