@@ -10,6 +10,8 @@
 #define ARGUMENTS_MAX 16
 #define REASON_MAX    512
 
+static const char no_reason[] = "it gave no reason";
+
 /* A line of the log is {"level":"error","msg":"...","time":"..."}. */
 static bool take_line(struct dv_str line, char *text, size_t size)
 {
@@ -52,7 +54,7 @@ char *dv_oci_call_reason(const char *output, char *text, size_t size)
     struct dv_str line;
     struct dv_str last = {NULL, 0};
     bool has_message = false;
-    snprintf(text, size, "it gave no reason");
+    snprintf(text, size, "%s", no_reason);
     while (rest.len) {
         dv_str_cut(rest, '\n', &line, &rest);
         if (line.len)
@@ -63,6 +65,8 @@ char *dv_oci_call_reason(const char *output, char *text, size_t size)
         snprintf(text, size, "%.*s", DV_STR_ARG(last));
     drop_preamble(text);
     make_presentable(text);
+    if (!text[0])
+        snprintf(text, size, "%s", no_reason);
     return text;
 }
 

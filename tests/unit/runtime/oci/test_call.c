@@ -28,6 +28,7 @@ Test(oci_call, reason_is_the_last_error_in_plain_words)
         {"{\"level\":\"error\",\"msg\":\"two\\nlines \xc3\xa4\"}\n", "two lines \xc3\xa4"},
         {"", "it gave no reason"},
         {"\n\n", "it gave no reason"},
+        {"\xc3", "it gave no reason"},
         {"runc create failed: ", "runc create failed: "},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
