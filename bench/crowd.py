@@ -47,8 +47,10 @@ def bare_runtimes(stage):
 
 def restart_ms(stage):
     """Milliseconds from starting davitd again until all features are published, which is when it
-    begins to take commands."""
+    begins to take commands. It does when this returns."""
     known = len(stage.cloud.containers())
+    commands = f"command//{stage.cloud.thing}/req/#"
+    subscribed = stage.broker.subscriptions(commands)
     stage.gateway.daemon.stop()
     # What the old one said on its way out is not the new one's.
     stage.cloud.read_for(1)
@@ -57,6 +59,7 @@ def restart_ms(stage):
     stage.gateway.start_daemon()
     end = stage.cloud.wait(lambda: "ContainerFactory" in stage.cloud.twin and
                            len(stage.cloud.containers()) == known, "davitd is back")
+    stage.gateway.wait_ready(stage.broker, subscribed + 1)
     return (end - begin) * MS
 
 
