@@ -9,7 +9,7 @@ from stage import POLICY_NO, Stage
 
 MS = 1000
 CONTAINERS = 100
-PARALLEL = 4  # davit.workers: so many calls of the runtime run at the same time
+PARALLEL = 4  # calls of the runtime at the same time, here and there
 
 
 def create_all_ms(stage):
@@ -63,6 +63,19 @@ def restart_ms(stage):
     return (end - begin) * MS
 
 
+def measure_many(report, stage, runs):
+    runtimes = bare_runtimes(stage)
+    together, bares = [], []
+    for _ in range(runs):
+        bares.append(bare_all_ms(runtimes))
+        together.append(create_all_ms(stage))
+        stage.remove_all()
+    report.add(f"create and start {CONTAINERS} at once: until all run",
+               figures.median(together), "ms",
+               f"bare runc create + start of them, {PARALLEL} at a time",
+               figures.median(bares), containers=CONTAINERS, runs=runs)
+
+
 def read_records_ms(stage):
     begin = time.monotonic()
     records = list(stage.gateway.home.glob("containers/*/config.json"))
@@ -73,28 +86,22 @@ def read_records_ms(stage):
     return (time.monotonic() - begin) * MS
 
 
+def measure_restart(report, stage, runs):
+    empty = [restart_ms(stage) for _ in range(runs)]
+    create_all_ms(stage)
+    full = [restart_ms(stage) for _ in range(runs)]
+    records = [read_records_ms(stage) for _ in range(runs)]
+    report.add(f"restart of davitd over {CONTAINERS}: until all features are published",
+               figures.median(full), "ms", "without containers, and reading their records",
+               figures.median(empty) + figures.median(records), containers=CONTAINERS, runs=runs)
+    stage.remove_all()
+
+
 def bench_crowd(report, options):
     runs = options.runs or 3
-    with Stage("crowd") as stage:
-        runtimes = bare_runtimes(stage)
-        empty = [restart_ms(stage) for _ in range(runs)]
-        together, bares = [], []
-        for number in range(runs):
-            bares.append(bare_all_ms(runtimes))
-            together.append(create_all_ms(stage))
-            if number + 1 < runs:
-                stage.remove_all()
+    with Stage("crowd", {"workers": PARALLEL}) as stage:
         if "many" in options.wanted:
-            report.add(f"create and start {CONTAINERS} at once: until all run",
-                       figures.median(together), "ms",
-                       f"bare runc create + start of them, {PARALLEL} at a time",
-                       figures.median(bares), containers=CONTAINERS, runs=runs)
+            measure_many(report, stage, runs)
         if "restart" in options.wanted:
-            full = [restart_ms(stage) for _ in range(runs)]
-            report.add(f"restart of davitd over {CONTAINERS}: until all features are published",
-                       figures.median(full), "ms", "without containers, and reading their records",
-                       figures.median(empty) + figures.median([read_records_ms(stage)
-                                                               for _ in range(runs)]),
-                       containers=CONTAINERS, runs=runs)
-        stage.remove_all()
+            measure_restart(report, stage, runs)
     return stage.left

@@ -57,10 +57,11 @@ def cpu_ns(pid):
 
 
 def thread_cpu_ns(pid, name):
-    """Processor time of the threads of that name."""
-    return sum(int((task / "schedstat").read_text().split()[0])
-               for task in pathlib.Path(f"/proc/{pid}/task").iterdir()
-               if (task / "comm").read_text().strip() == name)
+    """Processor time of the thread of that name."""
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        if (task / "comm").read_text().strip() == name:
+            return int((task / "schedstat").read_text().split()[0])
+    raise AssertionError(f"process {pid} has no thread '{name}'")
 
 
 def wakeups(pid):

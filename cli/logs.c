@@ -212,7 +212,7 @@ static int number_after(const char *path, int number)
     char name[PATH_MAX];
     if (number < 0)
         return oldest_file(path);
-    for (int i = number - 1; i >= 0 && i >= number - GAP_MAX; i--)
+    for (int i = number - 1; i >= 0; i--)
         if (access(file_name(path, i, name), F_OK) == 0)
             return i;
     return -1;

@@ -185,32 +185,37 @@ static int read_operation(struct dv_str args,
 #define INTERNAL "internal runtime error: "
 
 /* The first problem of a module is the one that is told. */
+static void take_problem(struct reader *r,
+                         struct dv_software_module *module,
+                         bool is_fault,
+                         const char *format,
+                         va_list args)
+{
+    char text[512];
+    if (module->problem)
+        return;
+    vsnprintf(text, sizeof(text), format, args);
+    module->problem = dv_arena_strdup(r->arena, dv_str_mend(text));
+    module->is_fault = is_fault;
+}
+
 __attribute__((format(printf, 3, 4))) static void
 reject(struct reader *r, struct dv_software_module *module, const char *format, ...)
 {
-    char text[512];
     va_list args;
-    if (module->problem)
-        return;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    take_problem(r, module, false, format, args);
     va_end(args);
-    module->problem = dv_arena_strdup(r->arena, dv_str_mend(text));
 }
 
 /* As reject(), for what is an error to Kanto. */
 __attribute__((format(printf, 3, 4))) static void
 fault(struct reader *r, struct dv_software_module *module, const char *format, ...)
 {
-    char text[512];
     va_list args;
-    if (module->problem)
-        return;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    take_problem(r, module, true, format, args);
     va_end(args);
-    module->problem = dv_arena_strdup(r->arena, dv_str_mend(text));
-    module->is_fault = true;
 }
 
 static const struct {

@@ -26,7 +26,7 @@ enum dv_repeat {
     DV_REPEAT_NEW,      /* run it; the entry is in progress now */
     DV_REPEAT_WAITING,  /* the request was taken: it waits for the first one's answer */
     DV_REPEAT_ANSWERED, /* *ret_reply is the answer, borrowed until the next call */
-    DV_REPEAT_REFUSED,  /* too many wait for the first one's answer already */
+    DV_REPEAT_REFUSED,  /* no more can wait for the first one's answer */
 };
 
 /* Looks a command up; an empty key is always new and not remembered. A new one makes answers of the

@@ -173,7 +173,7 @@ static void on_renamed(struct dv_cell *cell, void *ctx, const struct dv_outcome 
         char reason[1024];
         snprintf(reason, sizeof(reason), "the new container runs, but under another name: %.800s",
                  outcome->error->text);
-        software_end_module(s, DV_SOFTWARE_FINISHED_ERROR, dv_str_mend(reason));
+        software_end_module(s, DV_SOFTWARE_FINISHED_ERROR, reason);
         return;
     }
     s->tries = 0;

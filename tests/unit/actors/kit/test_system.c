@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -95,6 +96,36 @@ Test(system, spawn_is_refused_when_descriptors_run_out)
     cr_assert_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
     dv_error_clear(&err);
     cr_assert_eq(spawn(kit, address, &err), 0, "%s", err.text);
+}
+
+static bool has_thread(const char *name)
+{
+    glob_t found;
+    bool is_there = false;
+    cr_assert_eq(glob("/proc/self/task/*/comm", 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        char text[32] = "";
+        FILE *file = fopen(found.gl_pathv[i], "r");
+        if (file && fgets(text, sizeof(text), file))
+            text[strcspn(text, "\n")] = '\0';
+        if (file)
+            fclose(file);
+        is_there |= strcmp(text, name) == 0;
+    }
+    globfree(&found);
+    return is_there;
+}
+
+Test(system, a_thread_is_called_like_its_first_cell)
+{
+    struct dv_error err = DV_ERROR_INIT;
+    char text[TEST_TEXT];
+    DV_AUTO(dv_system) kit = start_system(1);
+    cr_assert_eq(spawn(kit, "first-with-a-long-name", &err), 0, "%s", err.text);
+    cr_assert_eq(spawn(kit, "second", &err), 0, "%s", err.text);
+    cr_assert_str_eq(test_tell(kit, "second", "echo", 3, 0, text), "missed 3");
+    cr_assert(has_thread("first-with-a-lo"));
+    cr_assert_not(has_thread("second"));
 }
 
 Test(system, two_systems_do_not_know_each_other)
