@@ -6,7 +6,7 @@ option(DAVIT_SHARED_MODULES "Build modules as shared libraries, undefined symbol
 add_library(dv_flags INTERFACE)
 target_compile_options(dv_flags INTERFACE
     -std=gnu17 -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
-    -Wimplicit-fallthrough -Wformat=2 $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation> -Wundef -Werror -fno-strict-aliasing -fno-common)
+    -Wimplicit-fallthrough -Wformat=2 -Wmissing-format-attribute $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation> -Wundef -Werror -fno-strict-aliasing -fno-common)
 target_compile_definitions(dv_flags INTERFACE _GNU_SOURCE)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
     target_compile_options(dv_flags INTERFACE

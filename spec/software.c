@@ -185,11 +185,11 @@ static int read_operation(struct dv_str args,
 #define INTERNAL "internal runtime error: "
 
 /* The first problem of a module is the one that is told. */
-static void take_problem(struct reader *r,
-                         struct dv_software_module *module,
-                         bool is_fault,
-                         const char *format,
-                         va_list args)
+__attribute__((format(printf, 4, 0))) static void take_problem(struct reader *r,
+                                                               struct dv_software_module *module,
+                                                               bool is_fault,
+                                                               const char *format,
+                                                               va_list args)
 {
     char text[512];
     if (module->problem)
