@@ -59,13 +59,13 @@ read_config(struct spec_reader *reader, const struct dv_json *value, struct dv_c
 
 static int keep_warnings(struct spec_reader *reader, struct dv_container_record *record)
 {
-    if (!reader->warning_count)
+    if (!reader->notes.count)
         return 0;
-    char **items = dv_arena_array(reader->arena, reader->warning_count, sizeof(*items));
+    char **items = dv_arena_array(reader->arena, reader->notes.count, sizeof(*items));
     if (!items)
         return dv_error_set(reader->err, DV_ERR_NO_MEMORY, "no memory for a create");
-    memcpy(items, reader->warnings, reader->warning_count * sizeof(*items));
-    record->warnings = (struct dv_texts){items, reader->warning_count};
+    memcpy(items, reader->notes.texts, reader->notes.count * sizeof(*items));
+    record->warnings = (struct dv_texts){items, reader->notes.count};
     return 0;
 }
 
@@ -101,7 +101,7 @@ static int make(struct dv_str args,
         r = read_config(&reader, value, spec);
     if (r < 0)
         return r;
-    spec_note_others(&reader, value, known, with_config ? 4 : 2);
+    spec_note_others(&reader, value, "", known, with_config ? 4 : 2);
     bool is_swap_given = spec->resources && spec->resources->memory_swap;
     r = dv_spec_fill_defaults(record, arena, true, err);
     if (r == 0)

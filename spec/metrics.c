@@ -93,35 +93,14 @@ static int take_ids(const struct dv_json *node,
     return 0;
 }
 
-static void note_unknown(const struct dv_json *object,
-                         const char *path,
-                         const char *const known[2],
-                         struct dv_arena *arena,
-                         struct dv_metrics_notes *notes)
+static int
+take_filter(struct spec_reader *reader, const struct dv_json *node, struct dv_metrics_filter *ret)
 {
-    for (const struct dv_json *at = dv_json_first(object); at; at = dv_json_next(at)) {
-        struct dv_str key = dv_str_of(dv_json_key(at));
-        if (dv_str_ieq(key, known[0]) || dv_str_ieq(key, known[1]) ||
-            notes->count == DV_METRICS_NOTES_MAX)
-            continue;
-        char *text =
-            dv_str_mend(dv_arena_printf(arena, "unknown key '%s%.*s'", path,
-                                        (int)(key.len > ID_MAX ? ID_MAX : key.len), key.data));
-        if (text)
-            notes->texts[notes->count++] = text;
-    }
-}
-
-static int take_filter(const struct dv_json *node,
-                       struct dv_arena *arena,
-                       struct dv_metrics_filter *ret,
-                       struct dv_metrics_notes *notes,
-                       struct dv_error *err)
-{
-    static const char *const known[2] = {"id", "originator"};
+    static const char *const known[] = {"id", "originator"};
+    struct dv_error *err = reader->err;
     if (!dv_json_is(node, DV_JSON_OBJECT))
         return wrong(err, "filter", node, "an object with id and originator");
-    note_unknown(node, "filter.", known, arena, notes);
+    spec_note_others(reader, node, "filter", known, 2);
     const struct dv_json *originator = dv_json_get(node, "originator");
     const char *text = dv_json_text(originator);
     if (is_given(originator) && !text)
@@ -130,19 +109,18 @@ static int take_filter(const struct dv_json *node,
         return dv_error_set(err, DV_ERR_LIMIT, "filter.originator: %zu bytes, at most %u",
                             strlen(text), ORIGINATOR_MAX);
     if (text && text[0]) {
-        ret->originator = dv_arena_strdup(arena, text);
+        ret->originator = dv_arena_strdup(reader->arena, text);
         if (!ret->originator)
             return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a filter");
     }
-    return take_ids(dv_json_get(node, "id"), arena, &ret->ids, err);
+    return take_ids(dv_json_get(node, "id"), reader->arena, &ret->ids, err);
 }
 
-static int take_filters(const struct dv_json *node,
-                        struct dv_arena *arena,
-                        struct dv_metrics_filter_list *ret,
-                        struct dv_metrics_notes *notes,
-                        struct dv_error *err)
+static int take_filters(struct spec_reader *reader,
+                        const struct dv_json *node,
+                        struct dv_metrics_filter_list *ret)
 {
+    struct dv_error *err = reader->err;
     if (!is_given(node))
         return 0;
     if (!dv_json_is(node, DV_JSON_ARRAY))
@@ -152,11 +130,11 @@ static int take_filters(const struct dv_json *node,
         return dv_error_set(err, DV_ERR_LIMIT,
                             "filter: %zu filters are given, at most %d are taken", count,
                             DV_METRICS_FILTERS_MAX);
-    ret->items = dv_arena_array(arena, count, sizeof(*ret->items));
+    ret->items = dv_arena_array(reader->arena, count, sizeof(*ret->items));
     if (!ret->items)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for filters");
     for (const struct dv_json *at = dv_json_first(node); at; at = dv_json_next(at)) {
-        int r = take_filter(at, arena, &ret->items[ret->count++], notes, err);
+        int r = take_filter(reader, at, &ret->items[ret->count++]);
         if (r < 0)
             return r;
     }
@@ -166,26 +144,26 @@ static int take_filters(const struct dv_json *node,
 int dv_spec_metrics_request(struct dv_str args,
                             struct dv_arena *arena,
                             struct dv_metrics_request *ret,
-                            struct dv_metrics_notes *ret_notes,
+                            struct dv_spec_notes *ret_notes,
                             struct dv_error *err)
 {
-    static const char *const known[2] = {"frequency", "filter"};
+    static const char *const known[] = {"frequency", "filter"};
     DV_AUTO(dv_json) value = NULL;
     struct dv_metrics_request request = {0};
-    struct dv_metrics_notes notes = {.count = 0};
+    struct spec_reader reader = {.shape = SPEC_API, .arena = arena, .err = err};
     int r = args.len ? dv_json_parse(args.data, args.len, &value, err) : 0;
     if (r < 0)
         return r;
     if (is_given(value) && !dv_json_is(value, DV_JSON_OBJECT))
         return wrong(err, "value", value, "an object with frequency and filter");
-    note_unknown(value, "", known, arena, &notes);
+    spec_note_others(&reader, value, "", known, 2);
     r = take_frequency(dv_json_get(value, "frequency"), &request.period_ms, err);
     if (r == 0)
-        r = take_filters(dv_json_get(value, "filter"), arena, &request.filters, &notes, err);
+        r = take_filters(&reader, dv_json_get(value, "filter"), &request.filters);
     if (r < 0)
         return r;
     *ret = request;
-    *ret_notes = notes;
+    *ret_notes = reader.notes;
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/str.h"
 #include "messages/messages.h"
+#include "spec/notes.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,19 +20,14 @@
 #define DV_METRICS_PERIOD_MAX_MS (7LL * 24 * 3600 * 1000)
 #define DV_METRICS_FILTERS_MAX   64
 #define DV_METRICS_IDS_MAX       64 /* of one filter */
-#define DV_METRICS_NOTES_MAX     8
 
 /* `args` is the JSON value of the command, empty when there is none. Sets period_ms (0: nothing is
  * wanted any more) and filters, which live in the arena; unknown keys of the value become notes.
  * INVALID names field, value and rule; LIMIT names the limit. */
-struct dv_metrics_notes {
-    char *texts[DV_METRICS_NOTES_MAX];
-    size_t count;
-};
 __attribute__((warn_unused_result)) int dv_spec_metrics_request(struct dv_str args,
                                                                 struct dv_arena *arena,
                                                                 struct dv_metrics_request *ret,
-                                                                struct dv_metrics_notes *ret_notes,
+                                                                struct dv_spec_notes *ret_notes,
                                                                 struct dv_error *err);
 
 /* What is known of one originator. Those that are not set are not sent. */

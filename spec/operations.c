@@ -76,9 +76,9 @@ static int note_stop_keys(const struct dv_json *value, char *out, size_t size, s
     if (!arena)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a stop");
     struct spec_reader reader = {.shape = SPEC_API, .arena = arena, .err = err};
-    spec_note_others(&reader, value, known, sizeof(known) / sizeof(known[0]));
-    if (reader.warning_count)
-        snprintf(out, size, "%s", reader.warnings[0]);
+    spec_note_others(&reader, value, "", known, sizeof(known) / sizeof(known[0]));
+    if (reader.notes.count)
+        snprintf(out, size, "%s", reader.notes.texts[0]);
     return 0;
 }
 
@@ -215,8 +215,8 @@ static bool has_warning(const struct dv_texts *warnings, const char *text)
 /* Those of the create stay; the same one twice is one. */
 static int add_warnings(const struct spec_reader *reader, struct dv_container_record *record)
 {
-    size_t most = record->warnings.count + reader->warning_count;
-    if (!reader->warning_count)
+    size_t most = record->warnings.count + reader->notes.count;
+    if (!reader->notes.count)
         return 0;
     char **items = dv_arena_array(reader->arena, most, sizeof(*items));
     if (!items)
@@ -224,9 +224,9 @@ static int add_warnings(const struct spec_reader *reader, struct dv_container_re
     for (size_t i = 0; i < record->warnings.count; i++)
         items[i] = record->warnings.items[i];
     record->warnings.items = items;
-    for (size_t i = 0; i < reader->warning_count && record->warnings.count < SPEC_WARNINGS_MAX; i++)
-        if (!has_warning(&record->warnings, reader->warnings[i]))
-            items[record->warnings.count++] = reader->warnings[i];
+    for (size_t i = 0; i < reader->notes.count && record->warnings.count < DV_SPEC_NOTES_MAX; i++)
+        if (!has_warning(&record->warnings, reader->notes.texts[i]))
+            items[record->warnings.count++] = reader->notes.texts[i];
     return 0;
 }
 
@@ -238,7 +238,7 @@ static void note_unknown(struct spec_reader *reader,
     static const char *const known[] = {"restartPolicy", "resources"};
     const struct spec_map *policy_maps[] = {spec_map_of(&dv_schema_restart_policy), NULL};
     const struct spec_map *resource_maps[] = {spec_map_of(&dv_schema_resources), NULL};
-    spec_note_others(reader, value, known, sizeof(known) / sizeof(known[0]));
+    spec_note_others(reader, value, "", known, sizeof(known) / sizeof(known[0]));
     spec_note_unknown(reader, policy_maps, policy, "restartPolicy");
     spec_note_unknown(reader, resource_maps, resources, "resources");
 }

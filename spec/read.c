@@ -434,20 +434,21 @@ know(const struct spec_reader *reader, const struct spec_map *const *maps, const
     return KNOWN_NOT;
 }
 
-static void warn_unknown(struct spec_reader *reader,
-                         const struct candidates *near,
-                         const char *path,
-                         const char *key)
+/* `prefix`: of the key within the object at `path`. */
+static void note(struct spec_reader *reader,
+                 const char *path,
+                 const char *prefix,
+                 const char *key,
+                 const char *nearest)
 {
-    if (reader->warning_count == SPEC_WARNINGS_MAX)
+    struct dv_spec_notes *notes = &reader->notes;
+    if (notes->count == DV_SPEC_NOTES_MAX)
         return;
-    const char *nearest = dv_str_nearest(dv_str_of(key), candidate, (void *)near);
-    char *text = dv_str_mend(dv_arena_printf(reader->arena, "%s%s%s%.128s is not a known key%s%s%s",
-                                             path, path[0] ? "." : "", near->prefix, key,
-                                             nearest ? ", did you mean '" : "",
-                                             nearest ? nearest : "", nearest ? "'?" : ""));
+    char *text = dv_str_mend(dv_arena_printf(
+        reader->arena, "%s%s%s%.128s is not a known key%s%s%s", path, path[0] ? "." : "", prefix,
+        key, nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : ""));
     if (text)
-        reader->warnings[reader->warning_count++] = text;
+        notes->texts[notes->count++] = text;
 }
 
 static void note_level(struct spec_reader *reader,
@@ -463,7 +464,8 @@ static void note_level(struct spec_reader *reader,
             used > 0 && (size_t)used < sizeof(name) - 1 ? know(reader, maps, name) : KNOWN_NOT;
         if (known == KNOWN_NOT) {
             struct candidates near = {reader, maps, strlen(prefix), prefix};
-            warn_unknown(reader, &near, path, dv_json_key(at));
+            const char *key = dv_json_key(at);
+            note(reader, path, prefix, key, dv_str_nearest(dv_str_of(key), candidate, &near));
         } else if (known == KNOWN_BRANCH && dv_json_is(at, DV_JSON_OBJECT)) {
             name[used] = '.';
             name[used + 1] = '\0';
@@ -493,23 +495,20 @@ static const char *other_at(size_t index, void *ctx)
 }
 
 void spec_note_others(struct spec_reader *reader,
-                      const struct dv_json *object,
+                      const struct dv_json *node,
+                      const char *path,
                       const char *const *known,
                       size_t count)
 {
     struct others others = {known, count};
-    for (const struct dv_json *at = dv_json_first(object); at; at = dv_json_next(at)) {
+    if (!dv_json_is(node, DV_JSON_OBJECT))
+        return;
+    for (const struct dv_json *at = dv_json_first(node); at; at = dv_json_next(at)) {
         const char *key = dv_json_key(at);
         size_t i = 0;
         while (i < count && strcasecmp(key, known[i]) != 0)
             i++;
-        if (i < count || reader->warning_count == SPEC_WARNINGS_MAX)
-            continue;
-        const char *near = dv_str_nearest(dv_str_of(key), other_at, &others);
-        char *text = dv_str_mend(dv_arena_printf(reader->arena, "%.128s is not a known key%s%s%s",
-                                                 key, near ? ", did you mean '" : "",
-                                                 near ? near : "", near ? "'?" : ""));
-        if (text)
-            reader->warnings[reader->warning_count++] = text;
+        if (i == count)
+            note(reader, path, "", key, dv_str_nearest(dv_str_of(key), other_at, &others));
     }
 }

@@ -6,11 +6,10 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "spec/map.h"
+#include "spec/notes.h"
 
 #include "json/json.h"
 #include <stdbool.h>
-
-#define SPEC_WARNINGS_MAX 32
 
 enum spec_shape {
     SPEC_API,
@@ -21,13 +20,11 @@ struct spec_reader {
     enum spec_shape shape;
     struct dv_arena *arena;
     struct dv_error *err;
-    char *warnings[SPEC_WARNINGS_MAX]; /* unknown keys, in the arena */
-    size_t warning_count;
+    struct dv_spec_notes notes;
 };
 
 /* Fills *body, a zeroed struct of the map's schema, from `object`. `path` names the object in
- * errors
- * ("config"), "" for the top. Absent and null members leave their field as it is. */
+ * errors ("config"), "" for the top. Absent and null members leave their field as it is. */
 int spec_read(struct spec_reader *reader,
               const struct spec_map *map,
               const struct dv_json *object,
@@ -40,9 +37,11 @@ void spec_note_unknown(struct spec_reader *reader,
                        const struct dv_json *object,
                        const char *path);
 
-/* The same for an object that no map describes: members that are none of the `count` known ones. */
+/* The same for what no map describes: members of `node`, if it is an object, that are none of the
+ * `count` known ones. */
 void spec_note_others(struct spec_reader *reader,
-                      const struct dv_json *object,
+                      const struct dv_json *node,
+                      const char *path,
                       const char *const *known,
                       size_t count);
 

@@ -205,8 +205,8 @@ static void keep_level(struct spec_reader *reader,
         dv_jw_key(kept, path);
         dv_jw_node(kept, at);
         char *text = dv_arena_printf(reader->arena, "%s is not a known key; it is kept", path);
-        if (text && reader->warning_count < SPEC_WARNINGS_MAX)
-            reader->warnings[reader->warning_count++] = text;
+        if (text && reader->notes.count < DV_SPEC_NOTES_MAX)
+            reader->notes.texts[reader->notes.count++] = text;
     }
 }
 
@@ -217,7 +217,7 @@ static int keep_unknown(struct spec_reader *reader,
 {
     DV_AUTO_IN_PLACE(dv_buf) buf = DV_BUF_INIT(65536);
     struct dv_json_writer kept;
-    size_t before = reader->warning_count;
+    size_t before = reader->notes.count;
     dv_jw_init(&kept, &buf);
     dv_jw_object(&kept);
     keep_level(reader, b, tree, "", &kept);
@@ -225,18 +225,18 @@ static int keep_unknown(struct spec_reader *reader,
     int r = dv_jw_done(&kept, reader->err);
     if (r < 0)
         return dv_error_prefix(reader->err, "unknown members: ");
-    if (reader->warning_count > before) {
+    if (reader->notes.count > before) {
         record->unknown_json = dv_arena_strdup(reader->arena, buf.data);
         if (!record->unknown_json)
             return dv_error_set(reader->err, DV_ERR_NO_MEMORY, "no memory for a record");
     }
-    if (!reader->warning_count)
+    if (!reader->notes.count)
         return 0;
-    char **items = dv_arena_array(reader->arena, reader->warning_count, sizeof(*items));
+    char **items = dv_arena_array(reader->arena, reader->notes.count, sizeof(*items));
     if (!items)
         return dv_error_set(reader->err, DV_ERR_NO_MEMORY, "no memory for a record");
-    memcpy(items, reader->warnings, reader->warning_count * sizeof(*items));
-    record->warnings = (struct dv_texts){items, reader->warning_count};
+    memcpy(items, reader->notes.texts, reader->notes.count * sizeof(*items));
+    record->warnings = (struct dv_texts){items, reader->notes.count};
     return 0;
 }
 

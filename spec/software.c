@@ -15,11 +15,13 @@
 #define FILE_NAME_BYTES 255
 #define METADATA_MAX    65536
 #define WEIGHT_MAX      INT32_MAX
+#define PATH_TEXT_MAX   224
 
 struct reader {
     struct dv_arena *arena;
     struct dv_error *err;
-    char path[160]; /* of the object being read, for errors */
+    struct spec_reader keys; /* takes the notes */
+    char path[160];          /* of the object being read, for errors */
 };
 
 static int no_memory(struct dv_error *err)
@@ -34,12 +36,30 @@ static bool is_given(const struct dv_json *node)
     return node && !dv_json_is(node, DV_JSON_NULL);
 }
 
+/* "path.key"; `out` has room for any. */
+static const char *path_of(const struct reader *r, const char *key, char out[PATH_TEXT_MAX])
+{
+    snprintf(out, PATH_TEXT_MAX, "%s%s%s", r->path, r->path[0] && key[0] ? "." : "", key);
+    return out;
+}
+
 static int bad_type(struct reader *r, const char *key, const struct dv_json *node, const char *want)
 {
-    char path[224];
-    snprintf(path, sizeof(path), "%s%s%s", r->path, r->path[0] ? "." : "", key);
-    return spec_bad(r->err, path, "%s is given, %s is expected",
+    char path[PATH_TEXT_MAX];
+    return spec_bad(r->err, path_of(r, key, path), "%s is given, %s is expected",
                     dv_json_type_name(dv_json_type_of(node)), want);
+}
+
+/* Notes what is not known of the member `key`, "": of the object being read. `known` ends with
+ * NULL. */
+static void
+note_others(struct reader *r, const char *key, const struct dv_json *node, const char *const *known)
+{
+    char path[PATH_TEXT_MAX];
+    size_t count = 0;
+    while (known[count])
+        count++;
+    spec_note_others(&r->keys, node, path_of(r, key, path), known, count);
 }
 
 /* Absent, null and empty texts are NULL. */
@@ -53,9 +73,10 @@ take_text(struct reader *r, const struct dv_json *object, const char *key, size_
     const char *text = dv_json_text(node);
     if (!text)
         return bad_type(r, key, node, "a string");
+    char path[PATH_TEXT_MAX];
     if (strlen(text) > max)
-        return spec_bad(r->err, key, "%zu bytes are too long, at most %zu are allowed",
-                        strlen(text), max);
+        return spec_bad(r->err, path_of(r, key, path),
+                        "%zu bytes are too long, at most %zu are allowed", strlen(text), max);
     if (!text[0])
         return 0;
     *ret = dv_arena_strdup(r->arena, text);
@@ -111,6 +132,8 @@ static int read_head(struct reader *r,
     if (!dv_json_is(value, DV_JSON_OBJECT))
         return spec_bad(r->err, "value", "%s is given, an object is expected",
                         dv_json_type_name(dv_json_type_of(value)));
+    const char *const known[] = {"correlationId", "weight", "metadata", "forced", list_key, NULL};
+    note_others(r, "", value, known);
     int e = take_text(r, value, "correlationId", CORRELATION_MAX, &ret->correlation_id);
     if (e == 0)
         e = take_bool(r, value, "forced", &ret->is_forced);
@@ -158,9 +181,10 @@ static int read_operation(struct dv_str args,
                           const struct work *work,
                           struct dv_arena *arena,
                           struct dv_software_operation *ret,
+                          struct dv_spec_notes *ret_notes,
                           struct dv_error *err)
 {
-    struct reader r = {.arena = arena, .err = err};
+    struct reader r = {.arena = arena, .err = err, .keys = {.arena = arena, .err = err}};
     DV_AUTO(dv_json) value = NULL;
     const struct dv_json *list = NULL;
     int e = dv_json_parse(args.data, args.len, &value, err);
@@ -176,6 +200,7 @@ static int read_operation(struct dv_str args,
             e = work->read(&r, at, ret, i);
         i++;
     }
+    *ret_notes = r.keys.notes;
     return e;
 }
 
@@ -325,8 +350,10 @@ static int read_link(struct reader *r,
         return 0;
     if (!dv_json_is(object, DV_JSON_OBJECT))
         return bad_type(r, "download", object, "an object");
+    static const char *const known[] = {"url", "md5url", NULL};
     char *url = NULL;
     char *md5url = NULL;
+    note_others(r, "download", object, known);
     int e = take_text(r, object, "url", URL_MAX, &url);
     if (e == 0)
         e = take_text(r, object, "md5url", URL_MAX, &md5url);
@@ -376,6 +403,8 @@ static int read_artifact(struct reader *r,
                          struct dv_software_module *module,
                          struct dv_artifact *ret)
 {
+    static const char *const known[] = {"filename", "size", "download", "checksums", NULL};
+    note_others(r, "", object, known);
     int e = take_text(r, object, "filename", FILE_NAME_BYTES, &ret->filename);
     if (e == 0)
         e = take_i64(r, object, "size", INT64_MAX, &ret->size);
@@ -398,17 +427,23 @@ static int read_name(struct reader *r, const struct dv_json *object, struct dv_s
     const struct dv_json *name = dv_json_get(object, "softwareModule");
     if (!dv_json_is(name, DV_JSON_OBJECT))
         return bad_type(r, "softwareModule", name, "an object");
+    static const char *const known[] = {"name", "version", NULL};
+    char path[PATH_TEXT_MAX];
+    note_others(r, "softwareModule", name, known);
     int e = take_text(r, name, "name", NAME_MAX_BYTES, &ret->name);
     if (e == 0)
         e = take_text(r, name, "version", NAME_MAX_BYTES, &ret->version);
     if (e == 0 && !ret->name)
-        return spec_bad(r->err, "softwareModule.name", "is required");
+        return spec_bad(r->err, path_of(r, "softwareModule.name", path), "is required");
     return e;
 }
 
 static int
 read_module(struct reader *r, const struct dv_json *object, struct dv_software_module *ret)
 {
+    static const char *const known[] = {"softwareModule", "artifacts", "metadata", NULL};
+    char path[PATH_TEXT_MAX];
+    note_others(r, "", object, known);
     int e = read_name(r, object, ret);
     const struct dv_json *list = dv_json_get(object, "artifacts");
     if (e < 0)
@@ -417,7 +452,7 @@ read_module(struct reader *r, const struct dv_json *object, struct dv_software_m
         return bad_type(r, "artifacts", list, "an array");
     size_t count = dv_json_count(list);
     if (count == 0)
-        return spec_bad(r->err, r->path, "artifacts: at least one is required");
+        return spec_bad(r->err, path_of(r, "artifacts", path), "at least one is required");
     if (count > DV_SOFTWARE_ARTIFACTS_MAX)
         return dv_error_set(r->err, DV_ERR_LIMIT,
                             "%s.artifacts: %zu are given, at most %d are allowed", r->path, count,
@@ -455,17 +490,21 @@ static int read_modules(struct reader *r,
 int dv_software_install(struct dv_str args,
                         struct dv_arena *arena,
                         struct dv_software_operation *ret,
+                        struct dv_spec_notes *ret_notes,
                         struct dv_error *err)
 {
     static const struct work modules = {"softwareModules", make_modules, read_modules};
     *ret = (struct dv_software_operation){0};
-    return read_operation(args, &modules, arena, ret, err);
+    return read_operation(args, &modules, arena, ret, ret_notes, err);
 }
 
 /* -- remove --------------------------------------------------------------------------------- */
 
 static int read_software(struct reader *r, const struct dv_json *object, struct dv_dependency *ret)
 {
+    static const char *const known[] = {"group", "name", "version", "type", NULL};
+    char path[PATH_TEXT_MAX];
+    note_others(r, "", object, known);
     int e = take_text(r, object, "group", GROUP_MAX, &ret->group);
     if (e == 0)
         e = take_text(r, object, "name", NAME_MAX_BYTES, &ret->name);
@@ -474,7 +513,7 @@ static int read_software(struct reader *r, const struct dv_json *object, struct 
     if (e == 0)
         e = take_text(r, object, "type", NAME_MAX_BYTES, &ret->type);
     if (e == 0 && !ret->name)
-        return spec_bad(r->err, r->path, "name: is required");
+        return spec_bad(r->err, path_of(r, "name", path), "is required");
     return e;
 }
 
@@ -495,9 +534,10 @@ static int read_dependency(struct reader *r,
 int dv_software_remove(struct dv_str args,
                        struct dv_arena *arena,
                        struct dv_software_operation *ret,
+                       struct dv_spec_notes *ret_notes,
                        struct dv_error *err)
 {
     static const struct work software = {"software", make_software, read_dependency};
     *ret = (struct dv_software_operation){.is_remove = true};
-    return read_operation(args, &software, arena, ret, err);
+    return read_operation(args, &software, arena, ret, ret_notes, err);
 }

@@ -7,13 +7,14 @@
  *
  * A value that cannot be read at all is INVALID, one that is too large LIMIT: then `*ret` has at
  * least the correlation id, if there is one, so that the refusal can be shown. What is wrong with
- * one module becomes its `problem`, and the others are installed.
+ * one module becomes its `problem`, and the others are installed. Unknown keys become notes.
  */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/str.h"
 #include "messages/messages.h"
+#include "spec/notes.h"
 
 #include <stdbool.h>
 
@@ -26,10 +27,12 @@
 __attribute__((warn_unused_result)) int dv_software_install(struct dv_str args,
                                                             struct dv_arena *arena,
                                                             struct dv_software_operation *ret,
+                                                            struct dv_spec_notes *ret_notes,
                                                             struct dv_error *err);
 __attribute__((warn_unused_result)) int dv_software_remove(struct dv_str args,
                                                            struct dv_arena *arena,
                                                            struct dv_software_operation *ret,
+                                                           struct dv_spec_notes *ret_notes,
                                                            struct dv_error *err);
 
 /* A container description as an artifact, with the rules of a create: what an artifact says of

@@ -239,7 +239,7 @@ static int read_request(struct state *s,
     size_t prefix = strncmp(sender, BRIDGE_PREFIX, sizeof(BRIDGE_PREFIX) - 1) == 0
                         ? sizeof(BRIDGE_PREFIX) - 1
                         : 0;
-    struct dv_metrics_notes notes;
+    struct dv_spec_notes notes;
     kept->arena = dv_arena_new(REQUEST_BYTES);
     kept->request = kept->arena ? dv_arena_alloc(kept->arena, sizeof(*kept->request)) : NULL;
     if (!kept->request)

@@ -60,9 +60,14 @@ read_command(const struct dv_command *command, struct operation *operation, stru
 {
     struct dv_str args = dv_str_of(command->args ? command->args : "");
     struct dv_software_operation *body = operation->body;
-    return strcmp(command->operation, "remove") == 0
-               ? dv_software_remove(args, operation->arena, body, err)
-               : dv_software_install(args, operation->arena, body, err);
+    struct dv_spec_notes notes = {.count = 0};
+    int r = strcmp(command->operation, "remove") == 0
+                ? dv_software_remove(args, operation->arena, body, &notes, err)
+                : dv_software_install(args, operation->arena, body, &notes, err);
+    for (size_t i = 0; i < notes.count; i++)
+        dv_log(DV_LOG_WARN, "software: %s '%.128s': %s", command->operation,
+               body->correlation_id ? body->correlation_id : "", notes.texts[i]);
+    return r;
 }
 
 static struct operation *new_operation(void)

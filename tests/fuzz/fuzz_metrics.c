@@ -40,7 +40,7 @@ static void check(const struct dv_metrics_request *request, const char *id)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct dv_metrics_request request;
-    struct dv_metrics_notes notes;
+    struct dv_spec_notes notes;
     DV_AUTO(dv_arena) arena = dv_arena_new(8U << 20);
     if (!arena || dv_spec_metrics_request((struct dv_str){(const char *)data, size}, arena,
                                           &request, &notes, NULL) < 0)

@@ -28,10 +28,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dv_str text = {(const char *)data, size};
     DV_AUTO(dv_arena) arena = dv_arena_new(64U << 20);
     struct dv_software_operation operation;
+    struct dv_spec_notes notes;
     struct dv_container_record *record;
     char hex[33];
-    check(dv_software_install(text, arena, &operation, NULL), &operation);
-    check(dv_software_remove(text, arena, &operation, NULL), &operation);
+    check(dv_software_install(text, arena, &operation, &notes, NULL), &operation);
+    check(dv_software_remove(text, arena, &operation, &notes, NULL), &operation);
     (void)!dv_software_description(text.data, text.len, "id", arena, &record, NULL);
     (void)dv_software_md5_of(text.data, text.len, hex);
     struct dv_bytes url = {(uint8_t *)data, size};

@@ -7,7 +7,7 @@
 static struct dv_error err;
 static struct dv_arena *arena;
 static struct dv_metrics_request request;
-static struct dv_metrics_notes notes;
+static struct dv_spec_notes notes;
 
 static void setup(void)
 {
@@ -126,8 +126,8 @@ Test(metrics, unknown_keys_are_noted)
 {
     cr_assert_eq(parse("{\"frequency\":1,\"filters\":[],\"filter\":[{\"ids\":[]}]}"), 0);
     cr_assert_eq(notes.count, 2);
-    cr_assert_str_eq(notes.texts[0], "unknown key 'filters'");
-    cr_assert_str_eq(notes.texts[1], "unknown key 'filter.ids'");
+    cr_assert_str_eq(notes.texts[0], "filters is not a known key, did you mean 'filter'?");
+    cr_assert_str_eq(notes.texts[1], "filter.ids is not a known key, did you mean 'id'?");
 }
 
 /* -- data ----------------------------------------------------------------------------------- */

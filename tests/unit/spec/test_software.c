@@ -7,6 +7,7 @@
 static struct dv_arena *arena;
 static struct dv_error err;
 static struct dv_software_operation operation;
+static struct dv_spec_notes notes;
 
 static void setup(void)
 {
@@ -36,7 +37,7 @@ static int install(const char *artifact)
              "\"version\":\"1\"},\"artifacts\":[{%s}]}]}",
              artifact);
     err = DV_ERROR_INIT;
-    return dv_software_install(dv_str_of(text), arena, &operation, &err);
+    return dv_software_install(dv_str_of(text), arena, &operation, &notes, &err);
 }
 
 static const char *problem(const char *artifact)
@@ -58,7 +59,8 @@ Test(software, install_reads_what_the_api_documents)
         "\"HTTPS\":{\"url\":\"https://h/f\",\"md5url\":\"https://h/m\"}},"
         "\"checksums\":{\"MD5\":\" " MD5 "\\n\",\"sha1\":\"" SHA1 "\",\"SHA256\":\"\"},"
         "\"size\":100}]}]}";
-    cr_assert_eq(dv_software_install(dv_str_of(text), arena, &operation, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_software_install(dv_str_of(text), arena, &operation, &notes, &err), 0, "%s",
+                 err.text);
     cr_assert_str_eq(operation.correlation_id, "other");
     cr_assert_eq(operation.weight, 7);
     cr_assert(operation.is_forced);
@@ -142,7 +144,7 @@ Test(software, what_is_an_error_to_kanto_is_no_rejection)
 static enum dv_error_class refused(const char *text)
 {
     err = DV_ERROR_INIT;
-    cr_assert_lt(dv_software_install(dv_str_of(text), arena, &operation, &err), 0);
+    cr_assert_lt(dv_software_install(dv_str_of(text), arena, &operation, &notes, &err), 0);
     return err.class;
 }
 
@@ -157,11 +159,42 @@ Test(software, what_is_no_install_at_all_is_refused)
     cr_assert_eq(refused("{\"softwareModules\":[{}]}"), DV_ERR_INVALID);
     cr_assert_eq(refused("{\"softwareModules\":[{\"softwareModule\":{\"name\":\"m\"}}]}"),
                  DV_ERR_INVALID);
-    cr_assert(strstr(err.text, "softwareModules[0]: artifacts"), "%s", err.text);
+    cr_assert(strstr(err.text, "softwareModules[0].artifacts: at least one"), "%s", err.text);
     cr_assert_lt(install(LINK ",\"checksums\":{\"MD5\":\"" MD5 "\",\"md5\":\"" MD5 "\"}"), 0,
                  "keys that differ by case are one key twice");
     cr_assert_lt(install(LINK ",\"size\":-1"), 0);
     cr_assert_lt(install(LINK ",\"size\":1.5"), 0);
+}
+
+static void check_note(size_t index, const char *text)
+{
+    cr_assert_gt(notes.count, index, "%s", text);
+    cr_expect_str_eq(notes.texts[index], text);
+}
+
+/* shows: spellings */
+Test(software, keys_that_are_not_known_are_noted_with_their_place)
+{
+    static const char text[] =
+        "{\"wait\":1,\"correlationId\":\"a\",\"metadata\":{\"any\":1},\"softwareModules\":["
+        "{\"softwareModule\":{\"name\":\"m\"},\"artifacts\":[{" LINK "}]},"
+        "{\"softwareModule\":{\"name\":\"n\",\"verison\":\"1\"},\"metadata\":{},\"x\":{},"
+        "\"artifacts\":[{\"fileName\":\"f\",\"sizes\":1,\"download\":{\"HTTP\":"
+        "{\"url\":\"http://h/f\",\"md5\":\"\"}}}]}]}";
+    cr_assert_eq(dv_software_install(dv_str_of(text), arena, &operation, &notes, &err), 0, "%s",
+                 err.text);
+    check_note(0, "wait is not a known key");
+    check_note(1, "softwareModules[1].x is not a known key");
+    check_note(2, "softwareModules[1].softwareModule.verison is not a known key, did you mean "
+                  "'version'?");
+    check_note(3, "softwareModules[1].artifacts[0].sizes is not a known key, did you mean 'size'?");
+    check_note(4, "softwareModules[1].artifacts[0].download.md5 is not a known key");
+    cr_expect_eq(notes.count, 5);
+    static const char remove[] =
+        "{\"softwareModules\":[],\"software\":[{\"name\":\"n\",\"vers\":\"\"}]}";
+    cr_assert_eq(dv_software_remove(dv_str_of(remove), arena, &operation, &notes, &err), 0, "%s",
+                 err.text);
+    cr_expect_eq(notes.count, 2, "what install has is not known to remove");
 }
 
 Test(software, too_many_modules_are_over_a_limit)
@@ -180,7 +213,8 @@ Test(software, remove_reads_dependencies)
 {
     static const char text[] = "{\"correlationId\":\"r\",\"forced\":true,\"software\":["
                                "{\"group\":\"g\",\"name\":\"n\",\"version\":\"\"}]}";
-    cr_assert_eq(dv_software_remove(dv_str_of(text), arena, &operation, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_software_remove(dv_str_of(text), arena, &operation, &notes, &err), 0, "%s",
+                 err.text);
     cr_assert(operation.is_remove && operation.is_forced);
     cr_assert_str_eq(operation.software.items[0].name, "n");
     cr_assert_null(operation.software.items[0].version);
@@ -189,7 +223,7 @@ Test(software, remove_reads_dependencies)
                                       "{\"software\":{}}"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         err = DV_ERROR_INIT;
-        cr_assert_eq(dv_software_remove(dv_str_of(bad[i]), arena, &operation, &err),
+        cr_assert_eq(dv_software_remove(dv_str_of(bad[i]), arena, &operation, &notes, &err),
                      -DV_ERR_INVALID);
     }
 }
