@@ -122,6 +122,10 @@ int dv_dir_make(const char *path, mode_t mode, struct dv_error *err)
     size_t len = strlen(path);
     if (len == 0 || len >= sizeof(part))
         return dv_error_set(err, DV_ERR_LIMIT, "'%s' is no usable path for a folder", path);
+    if (mkdir(path, mode) == 0)
+        return 0;
+    if (errno == EEXIST)
+        return make_one(path, mode, err);
     for (size_t i = 1; i <= len; i++) {
         if (path[i] != '/' && path[i] != '\0')
             continue;

@@ -3,6 +3,7 @@
 
 #include "actors/container/internal.h"
 #include "base/log.h"
+#include "messages/codec.h"
 #include "spec/operations.h"
 
 #include <stdio.h>
@@ -124,11 +125,15 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for container '%s'", c->name);
     task->is_automatic = args->start; /* create: goes on with a start */
     task->sequence = args->command_sequence;
+    /* Without it the record counts as changed. */
+    if (!args->is_new &&
+        dv_encode(&dv_schema_container_record, args->record, &task->loaded, NULL) < 0)
+        dv_buf_clear(&task->loaded);
     if (args->reply_to)
         task->request =
             dv_request_adopt(cell, args->reply_to, args->correlation, args->deadline_ns);
     r = container_submit(c, &task, err);
-    free(task);
+    task_free(task);
     return r;
 }
 
@@ -173,7 +178,7 @@ static int on_create_again(struct dv_cell *cell,
     int r = container_submit(c, &task, err);
     if (r < 0 && task->request)
         dv_answer_error(cell, &task->request, err);
-    free(task);
+    task_free(task);
     return 0;
 }
 
@@ -192,7 +197,7 @@ static int on_command(struct dv_cell *cell,
     if (task)
         task->args = strdup(command->args ? command->args : "");
     if (!task || !task->args) {
-        free(task);
+        task_free(task);
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a command to '%s'", c->name);
     }
     task->sequence = command->sequence;
@@ -203,10 +208,7 @@ static int on_command(struct dv_cell *cell,
         if (r == 0)
             *request = NULL;
     }
-    if (task) {
-        free(task->args);
-        free(task);
-    }
+    task_free(task);
     return r;
 }
 
@@ -271,6 +273,6 @@ on_halt(struct dv_cell *cell, const void *body, struct dv_request **request, str
     int r = container_submit(c, &task, err);
     if (r == 0)
         *request = NULL;
-    free(task);
+    task_free(task);
     return r;
 }

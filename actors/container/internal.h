@@ -14,6 +14,7 @@
 #include "actors/container/states.h"
 #include "actors/env.h"
 #include "base/arena.h"
+#include "base/buf.h"
 
 #define CONTAINER_PROGRESS_MAX 1200
 
@@ -27,6 +28,7 @@ struct task {
     task_fn *run;
     struct dv_request *request; /* NULL: nobody waits for an answer */
     char *args;                 /* JSON value of the command or NULL */
+    struct dv_buf loaded;       /* restore: the record as the store has it, encoded */
     int64_t sequence;           /* journal number of the command, 0: none */
     int signal;                 /* stop: what is sent first */
     int64_t timeout_ms;         /* stop: how long each signal may take */
@@ -119,6 +121,7 @@ void container_disconnect(struct container *c);
 
 /* tasks.c */
 struct task *task_new(task_fn *run);
+void task_free(struct task *task); /* NULL is fine; its request is answered or handed on */
 /* Runs it now or queues it behind what runs; BUSY when too many wait. Takes *task on success. */
 int container_submit(struct container *c, struct task **task, struct dv_error *err);
 /* Queues an internal task, which the limit does not apply to. */

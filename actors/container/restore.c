@@ -5,8 +5,9 @@
  */
 #include "actors/container/internal.h"
 #include "base/log.h"
+#include "messages/codec.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 static void on_stored(struct dv_cell *cell, void *ctx, const struct dv_outcome *outcome)
 {
@@ -32,7 +33,7 @@ static void go_on_removing(struct container *c)
     if (!task || container_submit(c, &task, &err) < 0)
         dv_log(DV_LOG_ERROR, "container '%s': its remove was interrupted and cannot go on",
                c->name);
-    free(task);
+    task_free(task);
 }
 
 /* What the record still owes. */
@@ -56,8 +57,16 @@ static void go_on(struct container *c)
     }
 }
 
+static bool is_as_loaded(const struct container *c)
+{
+    const struct dv_buf *loaded = &c->current->loaded;
+    DV_AUTO_IN_PLACE(dv_buf) now = DV_BUF_INIT(DV_MESSAGE_BYTES_MAX);
+    return loaded->len && dv_encode(&dv_schema_container_record, c->record, &now, NULL) == 0 &&
+           now.len == loaded->len && memcmp(now.data, loaded->data, now.len) == 0;
+}
+
 /* Tells everybody that the record is as it is now: roster and bridges wait for it. The commit is
- * left out before a remove, whose intent it would take back. */
+ * left out before a remove, whose intent it would take back, and where the store has the same. */
 static void finish(struct container *c)
 {
     bool is_start_of_daemon = !c->is_restored;
@@ -67,7 +76,7 @@ static void finish(struct container *c)
         go_on(c);
     bool is_removing = c->is_removing;
     c->is_removing = false;
-    if (is_removing)
+    if (is_removing || is_as_loaded(c))
         task_done(c, NULL);
     else
         container_commit(c, 0, on_stored, NULL);

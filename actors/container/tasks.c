@@ -8,13 +8,18 @@
 struct task *task_new(task_fn *run)
 {
     struct task *task = calloc(1, sizeof(*task));
-    if (task)
+    if (task) {
         task->run = run;
+        task->loaded = DV_BUF_INIT(DV_MESSAGE_BYTES_MAX);
+    }
     return task;
 }
 
-static void task_free(struct task *task)
+void task_free(struct task *task)
 {
+    if (!task)
+        return;
+    dv_buf_done(&task->loaded);
     free(task->args);
     free(task);
 }

@@ -162,6 +162,31 @@ Test(restarts, what_runs_again_is_as_the_table_in_docs_supervision_says)
     }
 }
 
+/* Thousands of containers on flash: who finds nothing new writes nothing. */
+Test(restarts, a_daemon_that_finds_all_as_it_was_writes_nothing)
+{
+    char running[129];
+    char stopped[129];
+    char ended[129];
+    create("\"type\":\"always\"", running);
+    create("\"type\":\"always\"", stopped);
+    create("\"type\":\"no\"", ended);
+    command(stopped, "stop");
+    end(ended, 3);
+    daemon_sim_run(sim, 20000);
+    uint64_t size = dv_journal_size(sim->journal);
+    daemon_sim_crash(sim);
+    start_daemon();
+    daemon_sim_run(sim, 20000);
+    cr_assert_eq(dv_journal_size(sim->journal), size);
+    /* A boot begins another clock. */
+    daemon_sim_reboot(sim);
+    start_daemon();
+    daemon_sim_run(sim, 20000);
+    cr_assert_gt(dv_journal_size(sim->journal), size);
+    cr_assert(is_running(running) && is_running(stopped) && !is_running(ended));
+}
+
 Test(restarts, a_boot_of_the_machine_uses_no_retry)
 {
     char id[129];
