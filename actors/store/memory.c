@@ -192,9 +192,10 @@ void dv_store_memory_lost(struct dv_store_memory *memory, const char *id)
 
 int dv_store_memory_add_file(struct dv_store_memory *memory,
                              const struct dv_container_record *record,
+                             bool is_current,
                              struct dv_error *err)
 {
-    return put(memory, record, false, err);
+    return put(memory, record, !is_current, err);
 }
 
 const struct dv_stored *dv_store_memory_at(const struct dv_store_memory *memory, size_t index)

@@ -24,7 +24,7 @@ struct dv_stored {
     const char *id;
     const void *encoded; /* container_record, encoded */
     size_t len;
-    bool is_dirty;   /* newer than its file */
+    bool is_dirty;   /* its file is to be written */
     bool is_removed; /* gone; its file must go too */
 };
 
@@ -38,9 +38,13 @@ __attribute__((warn_unused_result)) int dv_store_memory_apply(struct dv_store_me
 __attribute__((warn_unused_result)) int dv_store_memory_learn(struct dv_store_memory *memory,
                                                               const struct dv_journal_entry *entry,
                                                               struct dv_error *err);
-/* A record from its file, older than anything in the journal. */
-__attribute__((warn_unused_result)) int dv_store_memory_add_file(
-    struct dv_store_memory *memory, const struct dv_container_record *record, struct dv_error *err);
+/* A record from its file, older than anything in the journal. `is_current`: the file is what would
+ * be written now. */
+__attribute__((warn_unused_result)) int
+dv_store_memory_add_file(struct dv_store_memory *memory,
+                         const struct dv_container_record *record,
+                         bool is_current,
+                         struct dv_error *err);
 
 /* A folder by that name has no record that can be read: the twin may show it, unless the journal
  * has one. */

@@ -327,6 +327,15 @@ static const struct dv_handler handlers[] = {
 
 /* -- start ---------------------------------------------------------------------------------- */
 
+/* Kanto, or an older davit, may have left out what is a default now. */
+static bool is_current(const struct dv_container_record *record, const struct dv_buf *text)
+{
+    DV_AUTO_IN_PLACE(dv_buf) now = DV_BUF_INIT(RECORD_FILE_MAX);
+    if (dv_record_encode(record, &now, NULL) < 0)
+        return true;
+    return now.len == text->len && memcmp(now.data, text->data, now.len) == 0;
+}
+
 static void load_record(void *ctx, const char *id)
 {
     struct state *s = ctx;
@@ -346,7 +355,7 @@ static void load_record(void *ctx, const char *id)
         r = dv_error_set(&err, DV_ERR_CORRUPT, "the record in folder '%s' is of container '%s'", id,
                          record->id);
     if (r == 0)
-        r = dv_store_memory_add_file(s->memory, record, &err);
+        r = dv_store_memory_add_file(s->memory, record, is_current(record, &text), &err);
     /* Only a record that is bad: one that could not be read now may be read at the next start. */
     if (r == -DV_ERR_NO_MEMORY || r == -DV_ERR_IO)
         dv_log(DV_LOG_ERROR, "store: record of '%s' is left out: %s", id, err.text);

@@ -187,6 +187,34 @@ Test(restarts, a_daemon_that_finds_all_as_it_was_writes_nothing)
     cr_assert(is_running(running) && is_running(stopped) && !is_running(ended));
 }
 
+/* shows: K30 */
+Test(restarts, a_record_that_is_written_otherwise_is_saved_as_it_is_understood)
+{
+    char id[129];
+    struct dv_error err = DV_ERROR_INIT;
+    create("\"type\":\"no\"", id);
+    command(id, "stop");
+    cr_assert_eq(daemon_sim_stop(sim, &err), 0, "%s", err.text);
+    struct record_memory_file *file = record_memory_find(&sim->record_files, id);
+    cr_assert_not_null(file);
+    DV_AUTO_IN_PLACE(dv_buf) before = DV_BUF_INIT(1U << 20);
+    cr_assert_eq(dv_buf_append(&before, file->text, file->len, NULL), 0);
+    /* Nothing of it comes from the journal. */
+    journal_memory_done(&sim->journal_files);
+    journal_memory_init(&sim->journal_files);
+    char *other = malloc(before.len + 1);
+    cr_assert_not_null(other);
+    other[0] = ' ';
+    memcpy(other + 1, before.data, before.len);
+    free(file->text);
+    file->text = other;
+    file->len++;
+    start_daemon();
+    daemon_sim_run(sim, 20000);
+    cr_assert_eq(file->len, before.len);
+    cr_assert_eq(memcmp(file->text, before.data, before.len), 0);
+}
+
 Test(restarts, a_boot_of_the_machine_uses_no_retry)
 {
     char id[129];
