@@ -9,15 +9,6 @@
 #include <string.h>
 
 #define ENTRY_ARENA_MAX (8U << 20)
-#define BUCKETS         4096
-
-struct stored {
-    struct dv_stored view;
-    char *id;
-    void *encoded;
-    struct stored *next; /* in its bucket */
-    size_t index;
-};
 
 struct intent {
     struct dv_store_intent view;
@@ -33,11 +24,6 @@ struct open_command {
 };
 
 struct dv_store_memory {
-    struct stored **stored;
-    size_t count;
-    size_t room;
-    struct stored *buckets[BUCKETS];
-
     struct open_command *open; /* ascending */
     size_t open_count;
     size_t open_room;
@@ -50,6 +36,7 @@ struct dv_store_memory {
     size_t intent_count;
     size_t intent_room;
 
+    struct dv_records *records;
     struct dv_gone *gone;
     struct dv_values *values;
 };
@@ -79,21 +66,13 @@ struct dv_store_memory *dv_store_memory_new(unsigned answers_max)
         return NULL;
     memory->answers_max = answers_max ? answers_max : 1;
     memory->answers = calloc(memory->answers_max, sizeof(*memory->answers));
+    memory->records = dv_records_new();
     memory->gone = dv_gone_new();
     memory->values = dv_values_new();
-    if (memory->answers && memory->gone && memory->values)
+    if (memory->answers && memory->records && memory->gone && memory->values)
         return memory;
     dv_store_memory_free(memory);
     return NULL;
-}
-
-static void free_stored(struct stored *stored)
-{
-    if (!stored)
-        return;
-    free(stored->id);
-    free(stored->encoded);
-    free(stored);
 }
 
 static void free_intent(struct intent *intent)
@@ -106,15 +85,13 @@ void dv_store_memory_free(struct dv_store_memory *memory)
 {
     if (!memory)
         return;
-    for (size_t i = 0; i < memory->count; i++)
-        free_stored(memory->stored[i]);
     for (size_t i = 0; i < memory->intent_count; i++)
         free_intent(&memory->intents[i]);
+    dv_records_free(memory->records);
     dv_gone_free(memory->gone);
     dv_values_free(memory->values);
     for (size_t i = 0; i < memory->open_count; i++)
         free(memory->open[i].done_id);
-    free(memory->stored);
     free(memory->open);
     free(memory->answers);
     free(memory->intents);
@@ -123,70 +100,20 @@ void dv_store_memory_free(struct dv_store_memory *memory)
 
 /* -- records -------------------------------------------------------------------------------- */
 
-static size_t bucket_of(const char *id)
-{
-    uint64_t hash = 14695981039346656037U;
-    for (; *id; id++)
-        hash = (hash ^ (unsigned char)*id) * 1099511628211U;
-    return (size_t)(hash ^ hash >> 32) & (BUCKETS - 1);
-}
-
-static struct stored *find(const struct dv_store_memory *memory, const char *id)
-{
-    struct stored *stored = memory->buckets[bucket_of(id)];
-    while (stored && strcmp(stored->id, id) != 0)
-        stored = stored->next;
-    return stored;
-}
-
-static struct stored *find_or_add(struct dv_store_memory *memory, const char *id)
-{
-    struct stored *stored = find(memory, id);
-    if (stored)
-        return stored;
-    if (!grow((void **)&memory->stored, &memory->room, memory->count, sizeof(struct stored *)))
-        return NULL;
-    stored = calloc(1, sizeof(*stored));
-    if (!stored)
-        return NULL;
-    stored->id = strdup(id);
-    if (!stored->id) {
-        free(stored);
-        return NULL;
-    }
-    stored->view.id = stored->id;
-    stored->index = memory->count;
-    memory->stored[memory->count++] = stored;
-    struct stored **bucket = &memory->buckets[bucket_of(id)];
-    stored->next = *bucket;
-    *bucket = stored;
-    return stored;
-}
-
 static int put(struct dv_store_memory *memory,
                const struct dv_container_record *record,
                bool is_dirty,
                struct dv_error *err)
 {
-    DV_AUTO_IN_PLACE(dv_buf) buf = DV_BUF_INIT(DV_MESSAGE_BYTES_MAX);
-    int r = dv_encode(&dv_schema_container_record, record, &buf, err);
-    if (r < 0)
-        return r;
-    struct stored *stored = find_or_add(memory, record->id);
-    if (!stored)
-        return no_memory(err);
-    free(stored->encoded);
-    stored->encoded = dv_buf_take(&buf, &stored->view.len);
-    stored->view.encoded = stored->encoded;
-    stored->view.is_dirty = is_dirty;
-    stored->view.is_removed = false;
-    dv_gone_found(memory->gone, record->id);
-    return 0;
+    int r = dv_records_put(memory->records, record, is_dirty, err);
+    if (r == 0)
+        dv_gone_found(memory->gone, record->id);
+    return r;
 }
 
 void dv_store_memory_lost(struct dv_store_memory *memory, const char *id)
 {
-    if (!find(memory, id))
+    if (!dv_records_has(memory->records, id))
         (void)dv_gone_add(memory->gone, id, 0);
 }
 
@@ -198,40 +125,9 @@ int dv_store_memory_add_file(struct dv_store_memory *memory,
     return put(memory, record, !is_current, err);
 }
 
-const struct dv_stored *dv_store_memory_at(const struct dv_store_memory *memory, size_t index)
+struct dv_records *dv_store_memory_records(struct dv_store_memory *memory)
 {
-    return index < memory->count ? &memory->stored[index]->view : NULL;
-}
-
-static void forget(struct dv_store_memory *memory, struct stored *stored)
-{
-    struct stored **at = &memory->buckets[bucket_of(stored->id)];
-    while (*at != stored)
-        at = &(*at)->next;
-    *at = stored->next;
-    struct stored *last = memory->stored[--memory->count];
-    memory->stored[stored->index] = last;
-    last->index = stored->index;
-    free_stored(stored);
-}
-
-void dv_store_memory_checkpointed(struct dv_store_memory *memory, const char *id)
-{
-    struct stored *stored = find(memory, id);
-    if (!stored)
-        return;
-    if (stored->view.is_removed)
-        forget(memory, stored);
-    else
-        stored->view.is_dirty = false;
-}
-
-size_t dv_store_memory_dirty(const struct dv_store_memory *memory)
-{
-    size_t dirty = 0;
-    for (size_t i = 0; i < memory->count; i++)
-        dirty += memory->stored[i]->view.is_dirty || memory->stored[i]->view.is_removed;
-    return dirty;
+    return memory->records;
 }
 
 /* -- commands, answers, intents ------------------------------------------------------------- */
@@ -441,9 +337,7 @@ static int apply_decoded(struct dv_store_memory *memory,
         return add_intent(memory, body, entry->sequence, err);
     if (entry->kind == DV_KIND_store_remove) {
         const struct dv_store_remove *gone = body;
-        struct stored *stored = find(memory, gone->id);
-        if (stored)
-            stored->view.is_removed = true;
+        dv_records_mark_removed(memory->records, gone->id);
         drop_intents(memory, gone->id, false);
         if (!dv_gone_add(memory->gone, gone->id, entry->sequence))
             return no_memory(err);

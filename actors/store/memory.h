@@ -4,6 +4,7 @@
  * What the journal and the record files add up to: records, open commands, remembered answers,
  * unfinished work. Pure bookkeeping in memory; the store cell owns one, not thread-safe.
  */
+#include "actors/store/records.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/journal.h"
@@ -18,15 +19,6 @@ struct dv_store_memory;
 struct dv_store_memory *dv_store_memory_new(unsigned answers_max);
 void dv_store_memory_free(struct dv_store_memory *memory);
 DV_DEFINE_CLEANUP(dv_store_memory, dv_store_memory_free)
-
-/* One container as it is kept: the encoded store_record. */
-struct dv_stored {
-    const char *id;
-    const void *encoded; /* container_record, encoded */
-    size_t len;
-    bool is_dirty;   /* its file is to be written */
-    bool is_removed; /* gone; its file must go too */
-};
 
 /* Applies one journal entry, also at replay. Unknown kinds are ignored. */
 __attribute__((warn_unused_result)) int dv_store_memory_apply(struct dv_store_memory *memory,
@@ -50,11 +42,8 @@ dv_store_memory_add_file(struct dv_store_memory *memory,
  * has one. */
 void dv_store_memory_lost(struct dv_store_memory *memory, const char *id);
 
-/* The i-th container (removed ones included), NULL behind the last. */
-const struct dv_stored *dv_store_memory_at(const struct dv_store_memory *memory, size_t index);
-/* Its file is as it is here; a removed one is forgotten (indexes behind it move). */
-void dv_store_memory_checkpointed(struct dv_store_memory *memory, const char *id);
-size_t dv_store_memory_dirty(const struct dv_store_memory *memory);
+/* The records, of which the caller says which are in their files. */
+struct dv_records *dv_store_memory_records(struct dv_store_memory *memory);
 
 /* The intent of a create whose own entry is damaged, while the record that was written behind it is
  * good: it must be written again. NULL: none. */

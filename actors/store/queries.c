@@ -16,10 +16,11 @@ int store_on_load(struct dv_cell *cell,
     size_t from = (size_t)((const struct dv_store_load_query *)body)->from;
     DV_AUTO(dv_arena) arena = dv_arena_new(64U << 20);
     struct dv_store_loaded loaded = {0};
+    const struct dv_records *records = dv_store_memory_records(s->memory);
     const struct dv_stored *stored;
     size_t count = 0;
     size_t bytes = 0;
-    while ((stored = dv_store_memory_at(s->memory, from + count)) != NULL &&
+    while ((stored = dv_records_at(records, from + count)) != NULL &&
            (count == 0 || bytes + stored->len <= LOAD_BYTES_MAX)) {
         bytes += stored->len;
         count++;
@@ -34,7 +35,7 @@ int store_on_load(struct dv_cell *cell,
     if (!loaded.records.items || !loaded.intents.items)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "no memory to load records");
     for (size_t i = 0; i < count; i++) {
-        stored = dv_store_memory_at(s->memory, from + i);
+        stored = dv_records_at(records, from + i);
         void *record;
         if (stored->is_removed)
             continue;
@@ -47,7 +48,7 @@ int store_on_load(struct dv_cell *cell,
     for (size_t i = 0; i < intents; i++)
         loaded.intents.items[loaded.intents.count++] = *dv_store_memory_intent(s->memory, i);
     loaded.next = (int64_t)(from + count);
-    loaded.more = dv_store_memory_at(s->memory, from + count) != NULL;
+    loaded.more = dv_records_at(records, from + count) != NULL;
     s->is_loading = loaded.more;
     if (*request)
         dv_answer(cell, request, DV_KIND_store_loaded, &loaded);

@@ -217,10 +217,11 @@ static int write_record(struct state *s, const struct dv_stored *stored, struct 
 /* Writes at most `max` records, and takes away all that are removed. */
 static int checkpoint(struct state *s, size_t max, struct dv_error *err)
 {
+    struct dv_records *records = dv_store_memory_records(s->memory);
     const struct dv_stored *stored;
     size_t i = 0;
     size_t written = 0;
-    while ((stored = dv_store_memory_at(s->memory, i)) != NULL) {
+    while ((stored = dv_records_at(records, i)) != NULL) {
         int r = 0;
         bool is_removed = stored->is_removed;
         bool is_written = !is_removed && stored->is_dirty && written < max;
@@ -231,7 +232,7 @@ static int checkpoint(struct state *s, size_t max, struct dv_error *err)
         if (r < 0)
             return r;
         if (is_removed || is_written)
-            dv_store_memory_checkpointed(s->memory, stored->id);
+            dv_records_checkpointed(records, stored->id);
         written += is_written;
         if (!is_removed)
             i++;
@@ -293,7 +294,7 @@ static void on_checkpoint(struct dv_cell *cell, void *ctx)
     }
     bool is_pressing = dv_journal_size(s->journal) > ROTATE_NOW_BYTES;
     int r = checkpoint(s, is_pressing ? SIZE_MAX : RECORDS_AT_ONCE, &err);
-    if (r == 0 && dv_store_memory_dirty(s->memory)) {
+    if (r == 0 && dv_records_dirty(dv_store_memory_records(s->memory))) {
         arm_checkpoint(s, RECORDS_REST_MS);
         return;
     }
@@ -421,7 +422,7 @@ static int start_cell(struct dv_cell *cell, const void *start, struct dv_error *
         r = dv_journal_each(s->journal, 0, replay, s, err);
     if (r == 0 && write_lost_intents(s, &lost) < 0)
         dv_log(DV_LOG_ERROR, "store: the intent of a create is lost: %s", lost.text);
-    if (r == 0 && dv_store_memory_dirty(s->memory))
+    if (r == 0 && dv_records_dirty(dv_store_memory_records(s->memory)))
         arm_checkpoint(s, s->env->settings->checkpoint_ms);
     if (r == 0)
         r = dv_watch(cell, dv_journal_broken_fd(s->journal), POLLIN, on_broken, NULL, err);

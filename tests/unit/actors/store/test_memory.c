@@ -122,15 +122,15 @@ Test(memory, records_are_dirty_until_their_checkpoint)
 {
     record("1", 0);
     record("2", 0);
-    cr_assert_eq(dv_store_memory_dirty(memory), 2);
-    dv_store_memory_checkpointed(memory, "1");
-    cr_assert_eq(dv_store_memory_dirty(memory), 1);
+    cr_assert_eq(dv_records_dirty(dv_store_memory_records(memory)), 2);
+    dv_records_checkpointed(dv_store_memory_records(memory), "1");
+    cr_assert_eq(dv_records_dirty(dv_store_memory_records(memory)), 1);
     record("1", 0);
-    cr_assert_eq(dv_store_memory_dirty(memory), 2);
+    cr_assert_eq(dv_records_dirty(dv_store_memory_records(memory)), 2);
     gone("2");
-    dv_store_memory_checkpointed(memory, "2");
-    cr_assert_not_null(dv_store_memory_at(memory, 0));
-    cr_assert_null(dv_store_memory_at(memory, 1), "a removed one is forgotten");
+    dv_records_checkpointed(dv_store_memory_records(memory), "2");
+    cr_assert_not_null(dv_records_at(dv_store_memory_records(memory), 0));
+    cr_assert_null(dv_records_at(dv_store_memory_records(memory), 1), "a removed one is forgotten");
 }
 
 Test(memory, an_intent_ends_with_the_remove)
