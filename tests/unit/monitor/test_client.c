@@ -1,224 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The launcher and the exit source against a real davit-monitor and a fake runtime
- * (fake_runtime.c). All mounts are made in a mount namespace of the test's own. The test is a
- * subreaper, so what the monitor leaves ends up here.
- */
+/* The launcher and the exit source against a real davit-monitor. */
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/durable.h"
 #include "base/spawn.h"
-#include "monitor/client.h"
 #include "monitor/protocol.h"
+#include "stage.h"
 #include "tests/support/needs.h"
 
-#include <criterion/criterion.h>
-#include <dirent.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WAIT_NS  20000000000LL
-#define GRACE_NS 300000000LL
-
-static char run_dir[64];
-static struct dv_error err;
-static pid_t monitor;
-static struct dv_launcher *launcher;
-static struct dv_exit_source *exits;
-static struct {
-    pid_t pid;
-    int64_t start_ticks;
-} started[256];
-static size_t started_count;
-
-static int64_t now_ns(void)
-{
-    return dv_clock_monotonic_ns(dv_clock_real());
-}
-
-/* Looks again and again until the deadline. */
-#define wait_for(condition, what)                                                                  \
-    do {                                                                                           \
-        int64_t until_ = now_ns() + WAIT_NS;                                                       \
-        while (!(condition)) {                                                                     \
-            cr_assert_lt(now_ns(), until_, "in vain: %s", (what));                                 \
-            (void)poll(NULL, 0, 5);                                                                \
-        }                                                                                          \
-    } while (0)
-
-static void path_to(char ret[static 256], const char *id, const char *name)
-{
-    snprintf(ret, 256, "%s/containers/%s%s%s", run_dir, id, name ? "/" : "", name ? name : "");
-}
-
-static bool is_listening(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s/monitor.sock", run_dir);
-    dv_autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    return connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
-}
-
 static pid_t spawn_monitor(void)
 {
-    const char *argv[] = {"davit-monitor", "--run-dir", run_dir, "--log-level", "error", NULL};
+    const char *argv[] = {"davit-monitor", "--run-dir", stage.run_dir,
+                          "--log-level",   "error",     NULL};
     dv_autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     const struct dv_spawn_fd fds[] = {{null, 0}, {2, 1}, {2, 2}};
     struct dv_spawn what = {
         .path = DV_BIN_DIR "/davit-monitor", .argv = argv, .fds = fds, .fd_count = 3};
     pid_t pid = 0;
-    cr_assert_eq(dv_spawn_start(&what, &pid, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_spawn_start(&what, &pid, &stage.err), 0, "%s", stage.err.text);
     return pid;
 }
 
 static void start_monitor(void)
 {
-    monitor = spawn_monitor();
-    wait_for(is_listening(), "davit-monitor listens");
-}
-
-static int end_monitor(int number)
-{
-    int status = 0;
-    cr_assert_eq(kill(monitor, number), 0);
-    cr_assert_eq(waitpid(monitor, &status, 0), monitor);
-    monitor = 0;
-    return dv_exit_code_of(status);
+    stage.monitor = spawn_monitor();
+    await_monitor();
 }
 
 static void setup(void)
 {
-    char path[128];
-    dv_need_root();
-    dv_need(unshare(CLONE_NEWNS) == 0, "the right to make a mount namespace");
-    cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-    cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    err = DV_ERROR_INIT;
-    snprintf(run_dir, sizeof(run_dir), "/tmp/davit-monitor-XXXXXX");
-    cr_assert_not_null(mkdtemp(run_dir));
+    stage_setup();
     start_monitor();
-    snprintf(path, sizeof(path), "%s/monitor.sock", run_dir);
-    cr_assert_eq(dv_monitor_launcher_new(path, &launcher, &err), 0, "%s", err.text);
-    const struct dv_monitor_exits_options options = {run_dir, dv_clock_real(), GRACE_NS};
-    cr_assert_eq(dv_monitor_exits_new(&options, &exits, &err), 0, "%s", err.text);
+    open_launcher();
+    open_exits();
 }
 
-static void teardown(void)
-{
-    char path[128];
-    /* A test that failed may have left some that wait for ever. */
-    for (size_t i = 0; i < started_count; i++) {
-        dv_autoclose int pidfd = dv_pidfd_open(started[i].pid, started[i].start_ticks);
-        if (pidfd >= 0)
-            (void)dv_pidfd_signal(pidfd, SIGKILL);
-    }
-    if (monitor)
-        (void)end_monitor(SIGTERM);
-    if (launcher)
-        launcher->free(launcher);
-    if (exits)
-        exits->free(exits);
-    snprintf(path, sizeof(path), "%s/mounts", run_dir);
-    (void)umount2(path, MNT_DETACH);
-    if (run_dir[0])
-        (void)!dv_tree_remove(run_dir, NULL);
-}
+TestSuite(monitor, .init = setup, .fini = stage_teardown, .timeout = 90);
 
-TestSuite(monitor, .init = setup, .fini = teardown, .timeout = 90);
-
-static void make_place(const char *id)
-{
-    static const char *const names[] = {"stdin", "stdout", "stderr"};
-    char path[256];
-    path_to(path, id, NULL);
-    cr_assert_eq(dv_dir_make(path, 0700, &err), 0, "%s", err.text);
-    for (size_t i = 0; i < 3; i++) {
-        path_to(path, id, names[i]);
-        cr_assert(mkfifo(path, 0600) == 0 || errno == EEXIST);
-    }
-}
-
-/* Runs `script` as a container; the "runtime" has ended when this returns. */
 static struct dv_exit_watch_cmd run(const char *id, const char *script)
 {
-    static struct dv_launch_result result;
-    char in[256];
-    char out[256];
-    char in_error[256];
-    char pid_file[256];
-    char log[256];
-    make_place(id);
-    path_to(in, id, "stdin");
-    path_to(out, id, "stdout");
-    path_to(in_error, id, "stderr");
-    path_to(pid_file, id, "pid");
-    path_to(log, id, "json.log");
-    const char *argv[] = {DV_FAKE_RUNTIME, script, pid_file, NULL};
-    const char *env[] = {"PATH=/usr/bin:/bin", NULL};
-    const struct dv_launch what = {
-        .container_id = id,
-        .argv = argv,
-        .envp = env,
-        .stdio = {.in = in, .out = out, .err = in_error},
-        .log = {.path = log},
-        .pid_file = pid_file,
-        .timeout_ms = 20000,
-    };
-    cr_assert_eq(launcher->launch(launcher, &what, &result, &err), 0, "%s", err.text);
-    cr_assert_eq(result.exit_code, 0, "%s", result.stderr_text);
-    cr_assert_gt(result.pid, 1);
-    if (result.start_ticks) {
-        cr_assert_lt(started_count, sizeof(started) / sizeof(started[0]));
-        started[started_count].pid = result.pid;
-        started[started_count++].start_ticks = result.start_ticks;
-    }
-    return (struct dv_exit_watch_cmd){
-        .id = (char *)id, .pid = result.pid, .start_ticks = result.start_ticks};
-}
-
-static void watch(const struct dv_exit_watch_cmd *cmd)
-{
-    cr_assert_eq(exits->watch(exits, cmd, &err), 0, "%s", err.text);
-}
-
-/* As the daemon does: waits on the one descriptor and the deadline. */
-static struct dv_container_exited next(struct dv_arena *arena)
-{
-    struct dv_container_exited exit;
-    int64_t until = now_ns() + WAIT_NS;
-    for (;;) {
-        int r = exits->next(exits, arena, &exit, &err);
-        cr_assert_geq(r, 0, "%s", err.text);
-        if (r > 0)
-            break;
-        int64_t wake = exits->deadline_ns(exits);
-        cr_assert_lt(now_ns(), until, "no exit is reported");
-        wake = wake < until ? wake : until;
-        struct pollfd ready = {.fd = exits->fd(exits), .events = POLLIN};
-        (void)poll(&ready, 1, wake > now_ns() ? (int)((wake - now_ns()) / 1000000) + 1 : 0);
-    }
-    exits->acknowledge(exits, &exit);
-    return exit;
-}
-
-static void expect_exit(const char *id, int code)
-{
-    DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
-    struct dv_container_exited exit = next(arena);
-    cr_assert_str_eq(exit.id, id);
-    cr_assert(exit.is_code_known);
-    cr_assert_eq(exit.exit_code, code, "%s: %d", id, (int)exit.exit_code);
+    return launch(NULL, id, script, false);
 }
 
 static void expect_no_more_exits(void)
@@ -227,8 +57,9 @@ static void expect_no_more_exits(void)
     struct dv_container_exited exit;
     int64_t until = now_ns() + 2 * GRACE_NS;
     while (now_ns() < until) {
-        cr_assert_eq(exits->next(exits, arena, &exit, &err), 0, "an exit is reported twice");
-        struct pollfd ready = {.fd = exits->fd(exits), .events = POLLIN};
+        cr_assert_eq(stage.exits->next(stage.exits, arena, &exit, &stage.err), 0,
+                     "an exit is reported twice");
+        struct pollfd ready = {.fd = stage.exits->fd(stage.exits), .events = POLLIN};
         (void)poll(&ready, 1, 20);
     }
 }
@@ -239,30 +70,6 @@ static bool log_has(const char *id, const char *record)
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(16 << 20);
     path_to(path, id, "json.log");
     return dv_file_read(path, &text, NULL) == 0 && text.data && strstr(text.data, record);
-}
-
-static unsigned entries_of(const char *path)
-{
-    unsigned count = 0;
-    dv_autoclosedir DIR *dir = opendir(path);
-    const struct dirent *entry;
-    while (dir && (entry = readdir(dir)) != NULL)
-        count += entry->d_name[0] != '.';
-    return count;
-}
-
-static unsigned exit_records(void)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "%s/exits", run_dir);
-    return entries_of(path);
-}
-
-static unsigned descriptors_of_monitor(void)
-{
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/fd", (int)monitor);
-    return entries_of(path);
 }
 
 /* Lets a script go on that waits for a line of its FIFO; this waits until it does. */
@@ -324,7 +131,7 @@ Test(monitor, of_many_quick_exits_none_is_lost)
         watch(&cmd);
     }
     for (int i = 0; i < COUNT; i++) {
-        struct dv_container_exited exit = next(arena);
+        struct dv_container_exited exit = next_exit(arena);
         long number = strtol(exit.id + 1, NULL, 10);
         cr_assert(exit.is_code_known);
         cr_assert_eq(exit.exit_code, number);
@@ -373,14 +180,14 @@ Test(monitor, a_stopped_monitor_leaves_containers_alone)
 Test(monitor, an_end_that_nobody_saw_is_told_to_the_next_daemon)
 {
     struct dv_exit_watch_cmd cmd = run("early", "exit 9");
-    exits->free(exits);
-    exits = NULL;
+    stage.exits->free(stage.exits);
+    stage.exits = NULL;
     (void)cmd;
     wait_for(exit_records() == 1, "the record is kept");
     cr_assert_eq(end_monitor(SIGKILL), 128 + SIGKILL);
     start_monitor();
-    const struct dv_monitor_exits_options options = {run_dir, dv_clock_real(), GRACE_NS};
-    cr_assert_eq(dv_monitor_exits_new(&options, &exits, &err), 0, "%s", err.text);
+    const struct dv_monitor_exits_options options = {stage.run_dir, dv_clock_real(), GRACE_NS};
+    cr_assert_eq(dv_monitor_exits_new(&options, &stage.exits, &stage.err), 0, "%s", stage.err.text);
     expect_exit("early", 9);
     wait_for(exit_records() == 0, "acknowledged records are removed");
 }
@@ -402,11 +209,12 @@ Test(monitor, a_program_is_killed_at_its_deadline_with_what_it_started)
     const char *argv[] = {"/bin/sh", "-c", "/bin/sleep 1000 & exec /bin/sleep 1000", NULL};
     const char *env[] = {NULL};
     const struct dv_launch what = {.argv = argv, .envp = env, .timeout_ms = 200};
-    cr_assert_eq(launcher->launch(launcher, &what, &result, &err), -DV_ERR_TIMED_OUT, "%s",
-                 err.text);
+    cr_assert_eq(stage.launcher->launch(stage.launcher, &what, &result, &stage.err),
+                 -DV_ERR_TIMED_OUT, "%s", stage.err.text);
     char children[64];
     DV_AUTO_IN_PLACE(dv_buf) text = DV_BUF_INIT(4096);
-    snprintf(children, sizeof(children), "/proc/%d/task/%d/children", (int)monitor, (int)monitor);
+    snprintf(children, sizeof(children), "/proc/%d/task/%d/children", (int)stage.monitor,
+             (int)stage.monitor);
     wait_for((dv_buf_clear(&text), dv_file_read(children, &text, NULL) == 0 && text.len == 0),
              "nothing of it is left");
 }
@@ -418,25 +226,27 @@ Test(monitor, what_a_failed_program_said_is_told_and_nothing_of_it_stays_open)
     const char *env[] = {NULL};
     const char *says[] = {"/bin/sh", "-c", "echo no way >&2; exit 12", NULL};
     struct dv_launch what = {.argv = says, .envp = env, .timeout_ms = 20000};
-    cr_assert_eq(launcher->launch(launcher, &what, &result, &err), 0, "%s", err.text);
+    cr_assert_eq(stage.launcher->launch(stage.launcher, &what, &result, &stage.err), 0, "%s",
+                 stage.err.text);
     cr_assert_eq(result.exit_code, 12, "%s", result.stderr_text);
     cr_assert_str_eq(result.stderr_text, "no way\n");
 
     /* Fails before the FIFOs are opened: the log thread must see an end all the same. */
     char out[256];
     char in_error[256];
-    make_place("nolayers");
+    make_place("nolayers", true);
     path_to(out, "nolayers", "stdout");
     path_to(in_error, "nolayers", "stderr");
     char target[128];
-    snprintf(target, sizeof(target), "%s/nolayers", launcher->mount_root(launcher));
+    snprintf(target, sizeof(target), "%s/nolayers", stage.launcher->mount_root(stage.launcher));
     const char *lower[] = {"absent", NULL};
     what.container_id = "nolayers";
     what.stdio = (struct dv_launch_stdio){.out = out, .err = in_error};
     what.rootfs = (struct dv_launch_rootfs){
         .layers_dir = "/nonexistent/layers", .lower = lower, .target = target};
     for (int i = 0; i < 20; i++) {
-        cr_assert_eq(launcher->launch(launcher, &what, &result, &err), 0, "%s", err.text);
+        cr_assert_eq(stage.launcher->launch(stage.launcher, &what, &result, &stage.err), 0, "%s",
+                     stage.err.text);
         cr_assert_neq(result.exit_code, 0);
         cr_assert(strstr(result.stderr_text, "/nonexistent/layers"), "%s", result.stderr_text);
     }
@@ -465,7 +275,7 @@ Test(monitor, garbage_and_clients_that_vanish_do_no_harm)
     } rows[] = {{"", 1}, {"\xf4\x01\xc1", 3}, {"\xff\xff\x80", 3}, {"\xf6\x01\x80", 3}};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     unsigned before = descriptors_of_monitor();
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s/monitor.sock", run_dir);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/monitor.sock", stage.run_dir);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         dv_autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
         cr_assert_eq(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
@@ -478,8 +288,10 @@ Test(monitor, garbage_and_clients_that_vanish_do_no_harm)
     struct dv_monitor_launch launch = {.argv = {argv, 1}, .timeout_ms = 20000};
     dv_autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     cr_assert_eq(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
-    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_hello, &hello, &err), 0, "%s", err.text);
-    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_launch, &launch, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_hello, &hello, &stage.err), 0, "%s",
+                 stage.err.text);
+    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_launch, &launch, &stage.err), 0, "%s",
+                 stage.err.text);
     dv_close(&fd);
     struct dv_exit_watch_cmd cmd = run("fine", "exit 1");
     watch(&cmd);
@@ -496,7 +308,7 @@ static pid_t stopped_child(int code)
     const char *argv[] = {"sh", "-c", script, NULL};
     struct dv_spawn what = {.path = "/bin/sh", .argv = argv};
     pid_t pid = 0;
-    cr_assert_eq(dv_spawn_start(&what, &pid, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_spawn_start(&what, &pid, &stage.err), 0, "%s", stage.err.text);
     cr_assert_eq(waitpid(pid, &status, WUNTRACED), pid);
     return pid;
 }
@@ -526,9 +338,9 @@ static void run_to_its_end(pid_t pid, int code)
     struct dv_exit_watch_cmd watch = {
         .id = (char *)"again", .pid = pid, .start_ticks = dv_process_start_ticks(pid)};
     cr_assert_gt(watch.start_ticks, 0);
-    cr_assert_eq(exits->watch(exits, &watch, &err), 0, "%s", err.text);
+    cr_assert_eq(stage.exits->watch(stage.exits, &watch, &stage.err), 0, "%s", stage.err.text);
     (void)kill(pid, SIGCONT);
-    wait_for(exits->next(exits, arena, &exit, &err) == 1, "the end is reported");
+    wait_for(stage.exits->next(stage.exits, arena, &exit, &stage.err) == 1, "the end is reported");
     cr_assert_eq(exit.pid, pid);
     cr_assert_eq(exit.exit_code, code);
     cr_assert_eq(waitpid(pid, NULL, 0), pid);
@@ -550,10 +362,12 @@ Test(monitor, without_a_monitor_a_launch_says_what_to_do)
     const char *env[] = {NULL};
     const struct dv_launch what = {.argv = argv, .envp = env, .timeout_ms = 20000};
     cr_assert_eq(end_monitor(SIGTERM), 0);
-    cr_assert_eq(launcher->launch(launcher, &what, &result, &err), -DV_ERR_UNAVAILABLE);
-    cr_assert(strstr(err.text, "davit-monitor"), "%s", err.text);
+    cr_assert_eq(stage.launcher->launch(stage.launcher, &what, &result, &stage.err),
+                 -DV_ERR_UNAVAILABLE);
+    cr_assert(strstr(stage.err.text, "davit-monitor"), "%s", stage.err.text);
     start_monitor();
-    err = DV_ERROR_INIT;
-    cr_assert_eq(launcher->launch(launcher, &what, &result, &err), 0, "%s", err.text);
+    stage.err = DV_ERROR_INIT;
+    cr_assert_eq(stage.launcher->launch(stage.launcher, &what, &result, &stage.err), 0, "%s",
+                 stage.err.text);
     cr_assert_eq(result.exit_code, 0, "%s", result.stderr_text);
 }

@@ -1,62 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Terminals and streams against a real davit-monitor and a fake runtime (fake_runtime.c). All
- * mounts are made in a mount namespace of the test's own. The test is a subreaper, so what the
- * monitor leaves ends up here.
- */
+/* Terminals and streams against a real davit-monitor. */
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/durable.h"
 #include "base/spawn.h"
-#include "monitor/client.h"
 #include "monitor/protocol.h"
-#include "tests/support/needs.h"
+#include "stage.h"
 
-#include <criterion/criterion.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-
-#define WAIT_NS 20000000000LL
-#define ECHO    "while read x; do echo \"got $x\"; test \"$x\" = end && exit 7; done; exit 1"
-
-static char run_dir[64];
-static char socket_path[128];
-static struct dv_error err;
-static pid_t monitor;
-static struct dv_launcher *launcher;
-static struct dv_exit_source *exits;
-static struct dv_exit_watch_cmd started[8];
-static size_t started_count;
-
-static int64_t now_ns(void)
-{
-    return dv_clock_monotonic_ns(dv_clock_real());
-}
-
-static void path_to(char ret[static 256], const char *id, const char *name)
-{
-    snprintf(ret, 256, "%s/containers/%s/%s", run_dir, id, name);
-}
-
-static int connect_raw(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
-    dv_autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    return connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 ? dv_steal_fd(&fd)
-                                                                                : -1;
-}
+#include <unistd.h>
 
 /* Under a service manager whose socket is `manager` (NULL: none), with a descriptor that it kept
  * under `name` (-1: none). */
@@ -64,23 +22,18 @@ static void start_monitor_under(const char *manager, int kept, const char *name)
 {
     static const char script[] = "export LISTEN_PID=$$; exec " DV_BIN_DIR
                                  "/davit-monitor --run-dir \"$0\" --log-level error";
-    const char *argv[] = {"sh", "-c", script, run_dir, NULL};
+    const char *argv[] = {"sh", "-c", script, stage.run_dir, NULL};
     char variables[3][160];
     const char *env[] = {variables[0], variables[1], variables[2], NULL};
     snprintf(variables[0], sizeof(variables[0]), "NOTIFY_SOCKET=%s", manager ? manager : "");
     snprintf(variables[1], sizeof(variables[1]), "LISTEN_FDS=%d", kept >= 0);
     snprintf(variables[2], sizeof(variables[2]), "LISTEN_FDNAMES=%s", name ? name : "");
     dv_autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    dv_autoclose int connection = -1;
     const struct dv_spawn_fd fds[] = {{null, 0}, {2, 1}, {2, 2}, {kept, 3}};
     struct dv_spawn what = {
         .path = "/bin/sh", .argv = argv, .envp = env, .fds = fds, .fd_count = kept >= 0 ? 4 : 3};
-    cr_assert_eq(dv_spawn_start(&what, &monitor, &err), 0, "%s", err.text);
-    int64_t until = now_ns() + WAIT_NS;
-    while ((connection = connect_raw()) < 0) {
-        cr_assert_lt(now_ns(), until, "davit-monitor does not listen");
-        (void)poll(NULL, 0, 5);
-    }
+    cr_assert_eq(dv_spawn_start(&what, &stage.monitor, &stage.err), 0, "%s", stage.err.text);
+    await_monitor();
 }
 
 static void start_monitor(void)
@@ -88,93 +41,20 @@ static void start_monitor(void)
     start_monitor_under(NULL, -1, NULL);
 }
 
-static void kill_monitor(void)
-{
-    cr_assert_eq(kill(monitor, SIGKILL), 0);
-    cr_assert_eq(waitpid(monitor, NULL, 0), monitor);
-    monitor = 0;
-}
-
-static void open_exits(void)
-{
-    const struct dv_monitor_exits_options options = {run_dir, dv_clock_real(), 300000000};
-    cr_assert_eq(dv_monitor_exits_new(&options, &exits, &err), 0, "%s", err.text);
-}
-
 static void setup(void)
 {
-    dv_need_root();
-    dv_need(unshare(CLONE_NEWNS) == 0, "the right to make a mount namespace");
-    cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-    cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    err = DV_ERROR_INIT;
-    snprintf(run_dir, sizeof(run_dir), "/tmp/davit-streams-XXXXXX");
-    cr_assert_not_null(mkdtemp(run_dir));
-    snprintf(socket_path, sizeof(socket_path), "%s/monitor.sock", run_dir);
+    stage_setup();
     start_monitor();
-    cr_assert_eq(dv_monitor_launcher_new(socket_path, &launcher, &err), 0, "%s", err.text);
+    open_launcher();
     open_exits();
 }
 
-static void teardown(void)
-{
-    char path[128];
-    for (size_t i = 0; i < started_count; i++) {
-        dv_autoclose int pidfd = dv_pidfd_open((pid_t)started[i].pid, started[i].start_ticks);
-        if (pidfd >= 0)
-            (void)dv_pidfd_signal(pidfd, SIGKILL);
-    }
-    if (monitor)
-        kill_monitor();
-    if (launcher)
-        launcher->free(launcher);
-    if (exits)
-        exits->free(exits);
-    snprintf(path, sizeof(path), "%s/mounts", run_dir);
-    (void)umount2(path, MNT_DETACH);
-    if (run_dir[0])
-        (void)!dv_tree_remove(run_dir, NULL);
-}
+TestSuite(streams, .init = setup, .fini = stage_teardown, .timeout = 90);
 
-TestSuite(streams, .init = setup, .fini = teardown, .timeout = 90);
-
-/* Runs `script` as a container with a terminal, or with FIFOs. */
 static struct dv_exit_watch_cmd run(const char *id, const char *script, bool is_tty)
 {
-    static const char *const names[] = {"stdin", "stdout", "stderr", "pid", "json.log"};
-    static struct dv_launch_result result;
-    char paths[5][256];
-    char folder[256];
-    char console[128];
-    path_to(folder, id, "");
-    cr_assert_eq(dv_dir_make(folder, 0700, &err), 0, "%s", err.text);
-    for (size_t i = 0; i < 5; i++) {
-        path_to(paths[i], id, names[i]);
-        if (i < 3 && !is_tty)
-            cr_assert_eq(mkfifo(paths[i], 0600), 0);
-    }
-    snprintf(console, sizeof(console), "%s/tty.1", run_dir);
-    const char *argv[] = {DV_FAKE_RUNTIME, script, paths[3], is_tty ? console : NULL, NULL};
-    const char *env[] = {"PATH=/usr/bin:/bin", NULL};
-    struct dv_launch what = {
-        .container_id = id,
-        .argv = argv,
-        .envp = env,
-        .log = {.path = paths[4]},
-        .pid_file = paths[3],
-        .timeout_ms = 20000,
-    };
-    if (is_tty)
-        what.stdio = (struct dv_launch_stdio){.console = console, .takes_input = true};
-    else
-        what.stdio = (struct dv_launch_stdio){.in = paths[0], .out = paths[1], .err = paths[2]};
-    cr_assert_eq(launcher->launch(launcher, &what, &result, &err), 0, "%s", err.text);
-    cr_assert_eq(result.exit_code, 0, "%s", result.stderr_text);
-    cr_assert_neq(access(console, F_OK), 0, "the socket for the terminal is removed");
-    struct dv_exit_watch_cmd cmd = {
-        .id = (char *)id, .pid = result.pid, .start_ticks = result.start_ticks};
-    started[started_count++] = cmd;
-    cr_assert_eq(exits->watch(exits, &cmd, &err), 0, "%s", err.text);
+    struct dv_exit_watch_cmd cmd = launch(NULL, id, script, is_tty);
+    watch(&cmd);
     return cmd;
 }
 
@@ -183,7 +63,8 @@ static void serve_exits(void)
 {
     DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
     struct dv_container_exited exit;
-    cr_assert_geq(exits->next(exits, arena, &exit, &err), 0, "%s", err.text);
+    cr_assert_geq(stage.exits->next(stage.exits, arena, &exit, &stage.err), 0, "%s",
+                  stage.err.text);
 }
 
 static bool has_terminal(void)
@@ -231,7 +112,8 @@ static int attach(const char *id, bool waits)
     void *body;
     const struct dv_monitor_attach request = {
         .container_id = (char *)id, .waits = waits, .rows = 20, .columns = 30};
-    cr_assert_eq(dv_monitor_attach(socket_path, &request, &fd, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_monitor_attach(stage.socket_path, &request, &fd, &stage.err), 0, "%s",
+                 stage.err.text);
     cr_assert_eq(next_frame(fd, arena, &body), DV_KIND_monitor_welcome);
     if (waits)
         cr_assert_eq(next_frame(fd, arena, &body), DV_KIND_done);
@@ -250,12 +132,6 @@ static const struct dv_monitor_attached *attached(int fd, struct dv_arena *arena
     return body;
 }
 
-static void type(int fd, const char *text)
-{
-    const struct dv_monitor_input input = {.data = {(uint8_t *)text, strlen(text)}};
-    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_input, &input, &err), 0, "%s", err.text);
-}
-
 /* Reads until the output has `text`; what came before it is dropped. */
 static void expect_output(int fd, const char *text)
 {
@@ -265,7 +141,7 @@ static void expect_output(int fd, const char *text)
         void *body;
         cr_assert_eq(next_frame(fd, arena, &body), DV_KIND_monitor_output, "before '%s'", text);
         const struct dv_monitor_output *output = body;
-        cr_assert_eq(dv_buf_append(&all, output->data.data, output->data.len, &err), 0);
+        cr_assert_eq(dv_buf_append(&all, output->data.data, output->data.len, &stage.err), 0);
     }
 }
 
@@ -300,7 +176,7 @@ Test(streams, a_terminal_is_typed_into_resized_and_ends_with_the_code)
     type(fd, "one\n");
     expect_output(fd, "got one");
     const struct dv_monitor_resize size = {.rows = 12, .columns = 34};
-    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_resize, &size, &err), 0);
+    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_resize, &size, &stage.err), 0);
     type(fd, "two\n"); /* the shell looks at its trap after a command */
     expect_output(fd, "12 34");
     type(fd, "end\n");
@@ -343,7 +219,7 @@ Test(streams, a_terminal_goes_on_in_the_next_monitor)
     (void)run("t", ECHO, true);
     serve_terminal();
     for (int round = 0; round < 2; round++) {
-        kill_monitor();
+        (void)end_monitor(SIGKILL);
         start_monitor();
         dv_autoclose int fd = attach("t", false);
         cr_expect(attached(fd, arena)->is_tty);
@@ -357,12 +233,12 @@ Test(streams, a_terminal_goes_on_with_the_next_daemon_and_the_monitor_after_it)
     DV_AUTO(dv_arena) arena = dv_arena_new(1 << 20);
     struct dv_exit_watch_cmd cmd = run("t", ECHO, true);
     serve_terminal();
-    exits->free(exits);
+    stage.exits->free(stage.exits);
     cr_assert_not(has_terminal());
     open_exits();
-    cr_assert_eq(exits->watch(exits, &cmd, &err), 0, "%s", err.text);
+    cr_assert_eq(stage.exits->watch(stage.exits, &cmd, &stage.err), 0, "%s", stage.err.text);
     serve_terminal();
-    kill_monitor();
+    (void)end_monitor(SIGKILL);
     start_monitor();
     dv_autoclose int fd = attach("t", false);
     (void)attached(fd, arena);
@@ -399,13 +275,13 @@ Test(streams, a_terminal_kept_by_the_service_manager_survives_both)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     char path[128];
     char text[512];
-    snprintf(path, sizeof(path), "%s/notify", run_dir);
+    snprintf(path, sizeof(path), "%s/notify", stage.run_dir);
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     dv_autoclose int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     cr_assert_eq(bind(manager, (const struct sockaddr *)&address, sizeof(address)), 0);
-    exits->free(exits);
-    exits = NULL;
-    kill_monitor();
+    stage.exits->free(stage.exits);
+    stage.exits = NULL;
+    (void)end_monitor(SIGKILL);
     start_monitor_under(path, -1, NULL);
     open_exits();
     (void)run("t", ECHO, true);
@@ -413,9 +289,9 @@ Test(streams, a_terminal_kept_by_the_service_manager_survives_both)
     cr_assert_geq(kept, 0);
     char *name = strstr(text, "FDNAME=");
     cr_assert(strncmp(text, "FDSTORE=1\n", 10) == 0 && name, "%s", text);
-    exits->free(exits);
-    exits = NULL;
-    kill_monitor();
+    stage.exits->free(stage.exits);
+    stage.exits = NULL;
+    (void)end_monitor(SIGKILL);
     start_monitor_under(path, kept, name + strlen("FDNAME="));
     dv_close(&kept);
     open_exits();
@@ -459,11 +335,11 @@ Test(streams, sockets_for_terminals_are_not_left_behind)
 {
     char path[128];
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(path, sizeof(path), "%s/tty.0000abcd", run_dir);
+    snprintf(path, sizeof(path), "%s/tty.0000abcd", stage.run_dir);
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
     dv_autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert_eq(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
-    kill_monitor();
+    (void)end_monitor(SIGKILL);
     start_monitor();
     dv_autoclose int stream = attach("later", true); /* it serves: the start is over */
     cr_expect_neq(access(path, F_OK), 0);
@@ -506,7 +382,8 @@ Test(streams, who_waits_takes_no_place_of_the_daemons)
     int fd = -1;
     void *body;
     const struct dv_monitor_attach request = {.container_id = (char *)"later", .waits = true};
-    cr_assert_eq(dv_monitor_attach(socket_path, &request, &fd, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_monitor_attach(stage.socket_path, &request, &fd, &stage.err), 0, "%s",
+                 stage.err.text);
     dv_autoclose int refused = fd;
     cr_assert_eq(next_frame(refused, arena, &body), DV_KIND_monitor_welcome);
     expect_failure(refused, "64 clients wait");
@@ -523,7 +400,7 @@ Test(streams, who_holds_a_stream_can_do_nothing_else)
     const char *argv[] = {"/bin/true"};
     const struct dv_monitor_launch launch = {.argv = {(char **)argv, 1}, .timeout_ms = 1000};
     dv_autoclose int fd = attach("later", true);
-    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_launch, &launch, &err), 0);
+    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_launch, &launch, &stage.err), 0);
     expect_failure(fd, "is not expected now");
 }
 
@@ -547,14 +424,15 @@ Test(streams, a_process_is_started_with_pipes_and_ends_with_its_code)
     close(open(process, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     const struct dv_monitor_exec exec = {
         .launch = &launch, .container_id = (char *)"f", .process_path = process};
-    cr_assert_eq(dv_monitor_exec(socket_path, &exec, &fd, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_monitor_exec(stage.socket_path, &exec, &fd, &stage.err), 0, "%s",
+                 stage.err.text);
     dv_autoclose int stream = fd;
     cr_assert_eq(next_frame(stream, arena, &body), DV_KIND_monitor_welcome);
     cr_expect(attached(stream, arena)->takes_input);
     type(stream, "typed");
     expect_output(stream, "typed");
     const struct dv_monitor_input end = {.is_end = true};
-    cr_assert_eq(dv_monitor_send(stream, &dv_schema_monitor_input, &end, &err), 0);
+    cr_assert_eq(dv_monitor_send(stream, &dv_schema_monitor_input, &end, &stage.err), 0);
     expect_output(stream, "bad");
     expect_ended(stream, 5);
     cr_expect_neq(access(pid_file, F_OK), 0, "nothing of it is left");
@@ -570,7 +448,8 @@ Test(streams, a_process_that_cannot_be_started_says_why)
     const char *argv[] = {"/bin/sh", "-c", "echo no such program >&2; exit 1"};
     struct dv_monitor_launch launch = {.argv = {(char **)argv, 3}, .timeout_ms = 20000};
     const struct dv_monitor_exec exec = {.launch = &launch, .container_id = (char *)"f"};
-    cr_assert_eq(dv_monitor_exec(socket_path, &exec, &fd, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_monitor_exec(stage.socket_path, &exec, &fd, &stage.err), 0, "%s",
+                 stage.err.text);
     dv_autoclose int stream = fd;
     cr_assert_eq(next_frame(stream, arena, &body), DV_KIND_monitor_welcome);
     expect_failure(stream, "no such program");
@@ -600,17 +479,18 @@ Test(streams, a_monitor_of_the_version_before_is_told_apart)
     struct dv_launcher *old = NULL;
     pthread_t thread;
     void *is_wrong = NULL;
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s/old.sock", run_dir);
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/old.sock", stage.run_dir);
     dv_autoclose int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     cr_assert_eq(bind(listener, (const struct sockaddr *)&address, sizeof(address)), 0);
     cr_assert_eq(listen(listener, 1), 0);
     cr_assert_eq(pthread_create(&thread, NULL, old_monitor, &listener), 0);
-    cr_assert_eq(dv_monitor_launcher_new(address.sun_path, &old, &err), 0, "%s", err.text);
+    cr_assert_eq(dv_monitor_launcher_new(address.sun_path, &old, &stage.err), 0, "%s",
+                 stage.err.text);
     const char *argv[] = {"/bin/true", NULL};
     const struct dv_launch what = {
         .argv = argv, .envp = argv + 1, .stdio = {.console = "/tmp/x"}, .timeout_ms = 1000};
-    cr_expect_eq(old->launch(old, &what, &result, &err), -DV_ERR_UNSUPPORTED);
-    cr_expect(strstr(err.text, "restart it"), "%s", err.text);
+    cr_expect_eq(old->launch(old, &what, &result, &stage.err), -DV_ERR_UNSUPPORTED);
+    cr_expect(strstr(stage.err.text, "restart it"), "%s", stage.err.text);
     old->free(old);
     cr_assert_eq(pthread_join(thread, &is_wrong), 0);
     cr_expect_null(is_wrong);
@@ -623,8 +503,8 @@ Test(streams, a_daemon_of_the_version_before_is_served)
     uint16_t kind;
     void *body;
     dv_autoclose int fd = connect_raw();
-    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_hello, &hello, &err), 0);
-    cr_assert_eq(dv_monitor_receive(fd, arena, &kind, &body, &err), 1, "%s", err.text);
+    cr_assert_eq(dv_monitor_send(fd, &dv_schema_monitor_hello, &hello, &stage.err), 0);
+    cr_assert_eq(dv_monitor_receive(fd, arena, &kind, &body, &stage.err), 1, "%s", stage.err.text);
     cr_assert_eq(kind, DV_KIND_monitor_welcome);
     cr_expect_eq(((struct dv_monitor_welcome *)body)->version, 1);
 }
