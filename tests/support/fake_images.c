@@ -54,24 +54,6 @@ store_blob(struct dv_image_files *base, const struct dv_blob_store_job *job, str
     return job->content.len ? 0 : dv_error_set(err, DV_ERR_NOT_FOUND, "no blob %s", job->digest);
 }
 
-static int
-adopt_blob(struct dv_image_files *base, const struct dv_blob_adopt_job *job, struct dv_error *err)
-{
-    (void)base;
-    (void)job;
-    (void)err;
-    return 0;
-}
-
-static int
-room(struct dv_image_files *base, const struct dv_image_room_job *job, struct dv_error *err)
-{
-    (void)base;
-    (void)job;
-    (void)err;
-    return 0;
-}
-
 static int unpack(struct dv_image_files *base,
                   const struct dv_unpack_job *job,
                   struct dv_arena *arena,
@@ -84,70 +66,35 @@ static int unpack(struct dv_image_files *base,
     return ret->layer ? 0 : dv_error_set(err, DV_ERR_NO_MEMORY, "no memory for a layer");
 }
 
-static int login(struct dv_image_files *base,
-                 const struct dv_registry_login_query *query,
-                 struct dv_arena *arena,
-                 struct dv_registry_login *ret,
-                 struct dv_error *err)
-{
-    (void)base;
-    (void)query;
-    (void)arena;
-    (void)err;
-    *ret = (struct dv_registry_login){0};
-    return 0;
-}
+/* Jobs that nothing here depends on succeed without an effect; some answer with an empty message.
+ */
+#define DOES_NOTHING(name, job_type)                                                               \
+    static int name(struct dv_image_files *base, const struct job_type *job, struct dv_error *err) \
+    {                                                                                              \
+        (void)base;                                                                                \
+        (void)job;                                                                                 \
+        (void)err;                                                                                 \
+        return 0;                                                                                  \
+    }
+#define ANSWERS_NOTHING(name, job_type, answer)                                                    \
+    static int name(struct dv_image_files *base, const struct job_type *job,                       \
+                    struct dv_arena *arena, struct answer *ret, struct dv_error *err)              \
+    {                                                                                              \
+        (void)base;                                                                                \
+        (void)job;                                                                                 \
+        (void)arena;                                                                               \
+        (void)err;                                                                                 \
+        *ret = (struct answer){0};                                                                 \
+        return 0;                                                                                  \
+    }
 
-static int list(struct dv_image_files *base,
-                const struct dv_image_list_job *job,
-                struct dv_arena *arena,
-                struct dv_image_list *ret,
-                struct dv_error *err)
-{
-    (void)base;
-    (void)job;
-    (void)arena;
-    (void)err;
-    *ret = (struct dv_image_list){0};
-    return 0;
-}
-
-static int collect(struct dv_image_files *base,
-                   const struct dv_image_collect_job *job,
-                   struct dv_arena *arena,
-                   struct dv_image_collected *ret,
-                   struct dv_error *err)
-{
-    (void)base;
-    (void)job;
-    (void)arena;
-    (void)err;
-    *ret = (struct dv_image_collected){0};
-    return 0;
-}
-
-static int
-sweep(struct dv_image_files *base, const struct dv_image_sweep_job *job, struct dv_error *err)
-{
-    (void)base;
-    (void)job;
-    (void)err;
-    return 0;
-}
-
-static int load(struct dv_image_files *base,
-                const struct dv_image_load_cmd *job,
-                struct dv_arena *arena,
-                struct dv_image_loaded *ret,
-                struct dv_error *err)
-{
-    (void)base;
-    (void)job;
-    (void)arena;
-    (void)err;
-    *ret = (struct dv_image_loaded){0};
-    return 0;
-}
+DOES_NOTHING(adopt_blob, dv_blob_adopt_job)
+DOES_NOTHING(room, dv_image_room_job)
+DOES_NOTHING(sweep, dv_image_sweep_job)
+ANSWERS_NOTHING(login, dv_registry_login_query, dv_registry_login)
+ANSWERS_NOTHING(list, dv_image_list_job, dv_image_list)
+ANSWERS_NOTHING(collect, dv_image_collect_job, dv_image_collected)
+ANSWERS_NOTHING(load, dv_image_load_cmd, dv_image_loaded)
 
 static void free_files(struct dv_image_files *base)
 {
