@@ -98,6 +98,7 @@ static int open_images(struct daemon_ports *ports, struct dv_error *err)
     struct dv_image_store_options options = {
         .home_dir = ports->config->home_dir,
         .unpack_program = program,
+        .takes_absolute_names = ports->config->absolute_names,
     };
     r = dv_image_store_open(&options, &ports->images, err);
     if (r == 0 && dv_image_store_note(ports->images))

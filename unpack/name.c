@@ -21,6 +21,7 @@ static int is_dot_dot(const char *part, size_t len)
 
 int dv_unpack_name_clean(const char *name,
                          size_t max,
+                         bool may_be_absolute,
                          const char *role,
                          char ret[DV_UNPACK_NAME_SIZE],
                          struct dv_error *err)
@@ -31,9 +32,6 @@ int dv_unpack_name_clean(const char *name,
     if (len > max || len > DV_UNPACK_NAME_MAX)
         return dv_error_set(err, DV_ERR_LIMIT, "%s name '%.64s...': %zu bytes, at most %zu allowed",
                             role, name, len, max < DV_UNPACK_NAME_MAX ? max : DV_UNPACK_NAME_MAX);
-    if (name[0] == '/')
-        return dv_error_set(err, DV_ERR_INVALID, "%s '%.512s': absolute names are refused", role,
-                            name);
     char out[DV_UNPACK_NAME_SIZE];
     size_t used = 0;
     size_t depth = 0;
@@ -53,6 +51,11 @@ int dv_unpack_name_clean(const char *name,
         part += part_len;
         part += *part == '/';
     }
+    if (name[0] == '/' && used > 0 && !may_be_absolute)
+        return dv_error_set(err, DV_ERR_INVALID,
+                            "%s '%.512s': absolute names are refused unless "
+                            "davit.images.absolute_names is true",
+                            role, name);
     memcpy(ret, out, used);
     ret[used] = '\0';
     return 0;

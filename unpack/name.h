@@ -6,6 +6,7 @@
  */
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define DV_UNPACK_NAME_MAX  4095 /* bytes of a whole name: what one system call takes */
@@ -20,10 +21,12 @@ enum dv_unpack_whiteout {
 };
 
 /* Writes `name` without "." components and doubled or trailing slashes; the layer's root becomes
- * "". Absolute names and ".." are INVALID, more than `max` bytes or DV_UNPACK_DEPTH_MAX
- * components LIMIT. `role` names the name in the error ("entry", "hard link target"). */
+ * "". ".." is INVALID, more than `max` bytes or DV_UNPACK_DEPTH_MAX components LIMIT. A name that
+ * begins with a slash means the layer's root by it if `may_be_absolute`; else it is INVALID, unless
+ * it names the root itself. `role` names the name in the error ("entry", "hard link target"). */
 __attribute__((warn_unused_result)) int dv_unpack_name_clean(const char *name,
                                                              size_t max,
+                                                             bool may_be_absolute,
                                                              const char *role,
                                                              char ret[DV_UNPACK_NAME_SIZE],
                                                              struct dv_error *err);

@@ -11,7 +11,7 @@
 
 const char dv_unpack_usage[] =
     "usage: davit-unpack --blob FILE --digest DIGEST --media-type TYPE --diff-id DIGEST --dir DIR\n"
-    "                    [--max-bytes N] [--max-entries N] [--max-name N]\n"
+    "                    [--max-bytes N] [--max-entries N] [--max-name N] [--absolute-names]\n"
     "                    [--manifest FILE --layer N]\n"
     "       davit-unpack --archive FILE --dir DIR [--max-...]\n"
     "       davit-unpack --check --manifest FILE --dir DIR\n"
@@ -110,8 +110,10 @@ int dv_unpack_options_parse(int argc,
                                                    .entries_max = DV_UNPACK_ENTRIES_MAX_DEFAULT,
                                                    .name_max = DV_UNPACK_NAME_MAX}};
     for (int i = 1; i < argc; i += 2) {
-        if (strcmp(argv[i], "--check") == 0) {
-            options.is_check = true;
+        bool is_check = strcmp(argv[i], "--check") == 0;
+        if (is_check || strcmp(argv[i], "--absolute-names") == 0) {
+            options.is_check |= is_check;
+            options.limits.takes_absolute_names |= !is_check;
             i--; /* it has no value */
             continue;
         }

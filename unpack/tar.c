@@ -150,7 +150,8 @@ static int take_link(struct reader *reader,
                      struct dv_unpack_entry *entry,
                      struct dv_error *err)
 {
-    int r = dv_unpack_name_clean(target, reader->limits->name_max, "hard link target",
+    /* Some builders write it with a slash in front; it is looked up below the root in any case. */
+    int r = dv_unpack_name_clean(target, reader->limits->name_max, true, "hard link target",
                                  reader->target, err);
     if (r < 0)
         return r;
@@ -255,7 +256,8 @@ static int take_entry(struct reader *reader, struct archive_entry *from, struct 
     if (!name)
         return dv_error_set(err, DV_ERR_CORRUPT, "entry %llu has no name",
                             (unsigned long long)reader->totals.entries);
-    int r = dv_unpack_name_clean(name, reader->limits->name_max, "entry", reader->path, err);
+    int r = dv_unpack_name_clean(name, reader->limits->name_max,
+                                 reader->limits->takes_absolute_names, "entry", reader->path, err);
     if (r < 0)
         return r;
     struct dv_unpack_entry entry = {0};

@@ -7,6 +7,7 @@
  */
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -58,7 +59,8 @@ struct dv_unpack_sink {
 struct dv_unpack_limits {
     uint64_t bytes_max; /* sum of all file sizes */
     uint64_t entries_max;
-    size_t name_max; /* bytes of one name or link target */
+    size_t name_max;           /* bytes of one name or link target */
+    bool takes_absolute_names; /* as names below the layer's root */
 };
 
 struct dv_unpack_totals {

@@ -306,6 +306,8 @@ static int run_unpack(struct dv_image_store *store,
     }
     if (job->manifest && !argv[12])
         return dv_error_set(err, DV_ERR_NO_MEMORY, "unpack layer %s: out of memory", job->digest);
+    if (store->takes_absolute_names)
+        argv[count++] = "--absolute-names";
     int r = launch_unpack(store, argv, count, &job->keys, &unpacker, result, err);
     if (r < 0) {
         (void)dv_error_prefix(err, "unpack layer %s: ", job->digest);

@@ -49,6 +49,7 @@ static int make_paths(struct dv_image_store *store,
         return dv_error_set(err, DV_ERR_NO_MEMORY, "image store: out of memory");
     store->layer_bytes_max = options->layer_bytes_max;
     store->layer_entries_max = options->layer_entries_max;
+    store->takes_absolute_names = options->takes_absolute_names;
     store->clock = options->clock ? options->clock : dv_clock_real();
     return 0;
 }

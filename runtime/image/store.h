@@ -29,6 +29,7 @@ struct dv_image_store_options {
     const char *unpack_program; /* absolute path of davit-unpack; NULL: layers cannot be unpacked */
     int64_t layer_bytes_max;   /* of one unpacked layer, 0: 64 GiB; never more than there is room */
     int64_t layer_entries_max; /* likewise */
+    bool takes_absolute_names; /* of layers, as names below their root; else they are refused */
     const struct dv_clock *clock; /* NULL: the machine's */
 };
 

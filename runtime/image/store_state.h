@@ -17,6 +17,7 @@ struct dv_image_store {
     char *unpack_program;
     int64_t layer_bytes_max;
     int64_t layer_entries_max;
+    bool takes_absolute_names;
     const struct dv_clock *clock;
     char *note;
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images from a real registry: formats, layers, slow and broken ones."""
 import dataclasses
+import io
 import json
 import subprocess
+import tarfile
 
 import pytest
 
@@ -23,6 +25,40 @@ def run(gateway, peer, reference, script):
 def test_both_manifest_formats_run(gateway, peer, registry, docker):
     reference = registry.push(images.busybox(["echo", "x"], docker), "test/format")
     assert run(gateway, peer, reference, "echo yes") == ("yes\n", 0)
+
+
+def tar_of(*members):
+    """A tar of members that images.layer() does not make."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, kind, link, data in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname, info.size, info.mode = kind, link, len(data), 0o755
+            tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def test_root_entries_and_links_of_other_builders_are_understood(gateway, peer, registry):
+    layer = tar_of(("/", tarfile.DIRTYPE, "", b""), ("one", tarfile.REGTYPE, "", b"x"),
+                   ("two", tarfile.LNKTYPE, "/one", b""))
+    reference = registry.push(images.busybox(["true"], extra_layers=[layer]), "test/builder")
+    assert run(gateway, peer, reference, "cat two; stat -c %h one") == ("x2\n", 0)
+
+
+def test_absolute_names_are_refused_or_taken_below_the_root(world, broker, peer, registry):
+    layer = tar_of(("/opt/", tarfile.DIRTYPE, "", b""), ("/opt/file", tarfile.REGTYPE, "", b"x\n"))
+    reference = registry.push(images.busybox(["true"], extra_layers=[layer]), "test/absolute")
+    gateway = Gateway(world, broker, peer, [registry.host])
+    gateway.wait_ready(broker)
+    answer = peer.ask("ContainerFactory", "create", {"imageRef": reference, "start": True}, 40)
+    assert answer.status == 500
+    assert "'/opt/': absolute names are refused" in answer.text
+    assert "davit.images.absolute_names" in answer.text
+    gateway.daemon.stop()
+    gateway.config["davit"]["images"] = {"absolute_names": True}
+    gateway.start_daemon()
+    gateway.wait_ready(broker, 2)
+    assert run(gateway, peer, reference, "cat /opt/file") == ("x\n", 0)
 
 
 def test_upper_layers_hide_what_lower_ones_have(gateway, peer, registry):

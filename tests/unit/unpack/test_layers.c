@@ -195,6 +195,43 @@ Test(unpack_layers, symbolic_links_to_directories_are_followed_inside)
     cr_expect(content_is(&place, "usr/lib/b", "b"));
 }
 
+/* kaniko writes an entry for the root, and the targets of hard links as absolute names. */
+Test(unpack_layers, root_entry_and_absolute_link_targets_are_of_the_layer)
+{
+    DV_AUTO_IN_PLACE(place) place = {0};
+    DV_AUTO_IN_PLACE(dv_buf) tar = DV_BUF_INIT(TAR_MAX);
+    struct stat first;
+    struct stat second;
+    place_init(&place);
+    tar_add(&tar, &(struct header){.name = "/", .type = '5', .mode = 0750});
+    tar_add(&tar, &(struct header){.name = "bin/one", .type = '0', .body = "x"});
+    tar_add(&tar, &(struct header){.name = "bin/two", .type = '1', .link = "/bin/one"});
+    tar_end(&tar);
+    struct run run = unpack_tar(&place, &tar);
+    cr_assert_eq(run.code, 0, "%s", run.err);
+    cr_expect(lookup(&place, ".", &first));
+    cr_expect_eq(first.st_mode & 07777, 0750);
+    cr_expect(lookup(&place, "bin/one", &first) && lookup(&place, "bin/two", &second));
+    cr_expect_eq(first.st_ino, second.st_ino);
+}
+
+Test(unpack_layers, absolute_names_are_taken_below_the_root_when_asked_for)
+{
+    DV_AUTO_IN_PLACE(place) place = {0};
+    DV_AUTO_IN_PLACE(dv_buf) tar = DV_BUF_INIT(TAR_MAX);
+    place_init(&place);
+    tar_add(&tar, &(struct header){.name = "/usr/", .type = '5', .mode = 0755});
+    tar_add(&tar, &(struct header){.name = "/usr/x", .type = '0', .body = "x"});
+    tar_add(&tar, &(struct header){.name = "/.wh.old", .type = '0'});
+    tar_end(&tar);
+    struct run run =
+        unpack_blob(&place, &tar, &tar, (const char *const[]){"--absolute-names", NULL});
+    cr_assert_eq(run.code, 0, "%s", run.err);
+    cr_expect(content_is(&place, "usr/x", "x"));
+    cr_expect(is_whiteout(&place, "old"));
+    cr_expect(is_outside_untouched(&place));
+}
+
 Test(unpack_layers, later_entries_win)
 {
     DV_AUTO_IN_PLACE(place) place = {0};

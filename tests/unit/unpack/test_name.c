@@ -6,7 +6,7 @@
 
 static int clean(const char *name, char out[DV_UNPACK_NAME_SIZE])
 {
-    return dv_unpack_name_clean(name, DV_UNPACK_NAME_MAX, "entry", out, NULL);
+    return dv_unpack_name_clean(name, DV_UNPACK_NAME_MAX, false, "entry", out, NULL);
 }
 
 Test(unpack_name, clean_drops_dots_and_slashes)
@@ -15,8 +15,16 @@ Test(unpack_name, clean_drops_dots_and_slashes)
         const char *name;
         const char *expected;
     } rows[] = {
-        {"a", "a"}, {"./a/b/", "a/b"}, {"a//b/./c", "a/b/c"},      {"./", ""},
-        {".", ""},  {"...", "..."},    {"a/..b/c..", "a/..b/c.."}, {"a\nb\xff", "a\nb\xff"},
+        {"a", "a"},
+        {"./a/b/", "a/b"},
+        {"a//b/./c", "a/b/c"},
+        {"./", ""},
+        {"/", ""},
+        {"//./", ""},
+        {".", ""},
+        {"...", "..."},
+        {"a/..b/c..", "a/..b/c.."},
+        {"a\nb\xff", "a\nb\xff"},
     };
     char out[DV_UNPACK_NAME_SIZE];
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -27,11 +35,22 @@ Test(unpack_name, clean_drops_dots_and_slashes)
 
 Test(unpack_name, clean_refuses_escapes)
 {
-    static const char *const rows[] = {"",     "/",    "/a",     "//a", "..",
-                                       "../a", "a/..", "a/../b", "./.."};
+    static const char *const rows[] = {"",     "/a",   "//a",    "/./a", "..",
+                                       "../a", "a/..", "a/../b", "./..", "/.."};
     char out[DV_UNPACK_NAME_SIZE];
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         cr_expect_eq(clean(rows[i], out), -DV_ERR_INVALID, "'%s'", rows[i]);
+}
+
+Test(unpack_name, absolute_names_are_below_the_root_where_they_are_taken)
+{
+    char out[DV_UNPACK_NAME_SIZE];
+    cr_assert_eq(dv_unpack_name_clean("//a/./b", DV_UNPACK_NAME_MAX, true, "entry", out, NULL), 0);
+    cr_expect_str_eq(out, "a/b");
+    cr_expect_eq(dv_unpack_name_clean("/a/../../b", DV_UNPACK_NAME_MAX, true, "entry", out, NULL),
+                 -DV_ERR_INVALID);
+    cr_expect_eq(dv_unpack_name_clean("/..", DV_UNPACK_NAME_MAX, true, "entry", out, NULL),
+                 -DV_ERR_INVALID);
 }
 
 Test(unpack_name, clean_refuses_long_and_deep_names)
@@ -41,7 +60,7 @@ Test(unpack_name, clean_refuses_long_and_deep_names)
     memset(name, 'a', sizeof(name));
     name[DV_UNPACK_NAME_MAX] = '\0';
     cr_expect_eq(clean(name, out), 0);
-    cr_expect_eq(dv_unpack_name_clean(name, 100, "entry", out, NULL), -DV_ERR_LIMIT);
+    cr_expect_eq(dv_unpack_name_clean(name, 100, false, "entry", out, NULL), -DV_ERR_LIMIT);
     name[DV_UNPACK_NAME_MAX] = 'a';
     name[DV_UNPACK_NAME_MAX + 1] = '\0';
     cr_expect_eq(clean(name, out), -DV_ERR_LIMIT);

@@ -20,7 +20,8 @@ static int parse(const char *const argv[], struct dv_unpack_options *ret, struct
 Test(unpack_options, all_flags_are_taken)
 {
     static const char *const argv[] = {REQUIRED, "--max-bytes", "10", "--max-entries",
-                                       "20",     "--max-name",  "30", NULL};
+                                       "20",     "--max-name",  "30", "--absolute-names",
+                                       NULL};
     struct dv_unpack_options options;
     cr_assert_eq(parse(argv, &options, NULL), 0);
     cr_expect_str_eq(options.blob, "b");
@@ -31,6 +32,7 @@ Test(unpack_options, all_flags_are_taken)
     cr_expect_eq(options.limits.bytes_max, 10);
     cr_expect_eq(options.limits.entries_max, 20);
     cr_expect_eq(options.limits.name_max, 30);
+    cr_expect(options.limits.takes_absolute_names);
 }
 
 Test(unpack_options, wrong_use_names_the_flag)
