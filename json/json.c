@@ -21,16 +21,22 @@ static const struct dv_json *d(const cJSON *node)
     return (const struct dv_json *)(const void *)node;
 }
 
-static int compare_keys(const void *a, const void *b)
+static int compare_folded(const void *a, const void *b)
 {
     return strcasecmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int compare_exactly(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 #define KEYS_ON_STACK 64
 
 /* Sorted copies make this n log n: a hostile object of 100,000 keys must not take minutes. */
-static int check_duplicates(const cJSON *object, struct dv_error *err)
+static int check_duplicates(const cJSON *object, bool is_cased, struct dv_error *err)
 {
+    int (*compare)(const void *, const void *) = is_cased ? compare_exactly : compare_folded;
     const char *few[KEYS_ON_STACK];
     dv_autofree const char **many = NULL;
     size_t count = (size_t)cJSON_GetArraySize(object);
@@ -44,34 +50,35 @@ static int check_duplicates(const cJSON *object, struct dv_error *err)
     size_t i = 0;
     for (const cJSON *member = object->child; member; member = member->next)
         keys[i++] = member->string;
-    qsort(keys, count, sizeof(*keys), compare_keys);
+    qsort(keys, count, sizeof(*keys), compare);
     for (i = 1; i < count; i++)
-        if (strcasecmp(keys[i - 1], keys[i]) == 0)
+        if (compare(&keys[i - 1], &keys[i]) == 0)
             return dv_error_set(err, DV_ERR_INVALID,
-                                "JSON: the key '%s' comes twice in one object (case is ignored)",
-                                keys[i]);
+                                "JSON: the key '%s' comes twice in one object%s", keys[i],
+                                is_cased ? "" : " (case is ignored)");
     return 0;
 }
 
 /* Depth is bounded by the scan. */
-static int check_tree(const cJSON *node, struct dv_error *err)
+static int check_tree(const cJSON *node, bool is_cased, struct dv_error *err)
 {
     if (cJSON_IsNumber(node) && !isfinite(node->valuedouble))
         return dv_error_set(err, DV_ERR_INVALID, "JSON: a number is too large");
     if (cJSON_IsObject(node)) {
-        int r = check_duplicates(node, err);
+        int r = check_duplicates(node, is_cased, err);
         if (r < 0)
             return r;
     }
     for (const cJSON *child = node->child; child; child = child->next) {
-        int r = check_tree(child, err);
+        int r = check_tree(child, is_cased, err);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-int dv_json_parse(const char *bytes, size_t len, struct dv_json **ret, struct dv_error *err)
+static int
+parse(const char *bytes, size_t len, bool is_cased, struct dv_json **ret, struct dv_error *err)
 {
     if (len > DV_JSON_BYTES_MAX)
         return dv_error_set(err, DV_ERR_LIMIT, "JSON of %zu bytes is over the limit of %u", len,
@@ -82,13 +89,23 @@ int dv_json_parse(const char *bytes, size_t len, struct dv_json **ret, struct dv
     cJSON *tree = cJSON_ParseWithLength(bytes, len);
     if (!tree)
         return dv_error_set(err, DV_ERR_NO_MEMORY, "JSON of %zu bytes: no memory", len);
-    r = check_tree(tree, err);
+    r = check_tree(tree, is_cased, err);
     if (r < 0) {
         cJSON_Delete(tree);
         return r;
     }
     *ret = (struct dv_json *)(void *)tree;
     return 0;
+}
+
+int dv_json_parse(const char *bytes, size_t len, struct dv_json **ret, struct dv_error *err)
+{
+    return parse(bytes, len, false, ret, err);
+}
+
+int dv_json_parse_cased(const char *bytes, size_t len, struct dv_json **ret, struct dv_error *err)
+{
+    return parse(bytes, len, true, ret, err);
 }
 
 void dv_json_free(struct dv_json *root)
@@ -128,10 +145,14 @@ const struct dv_json *dv_json_get(const struct dv_json *object, const char *key)
 {
     if (!dv_json_is(object, DV_JSON_OBJECT))
         return NULL;
-    for (const cJSON *member = c(object)->child; member; member = member->next)
-        if (strcasecmp(member->string, key) == 0)
+    const cJSON *found = NULL;
+    for (const cJSON *member = c(object)->child; member; member = member->next) {
+        if (strcmp(member->string, key) == 0)
             return d(member);
-    return NULL;
+        if (!found && strcasecmp(member->string, key) == 0)
+            found = member;
+    }
+    return d(found);
 }
 
 const struct dv_json *dv_json_first(const struct dv_json *container)

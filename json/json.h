@@ -35,6 +35,10 @@ struct dv_json; /* a node; the root owns the tree */
 
 __attribute__((warn_unused_result)) int
 dv_json_parse(const char *bytes, size_t len, struct dv_json **ret, struct dv_error *err);
+/* For documents of others that have maps with keys of their own, such as labels of an image: keys
+ * that differ in case are two keys. */
+__attribute__((warn_unused_result)) int
+dv_json_parse_cased(const char *bytes, size_t len, struct dv_json **ret, struct dv_error *err);
 void dv_json_free(struct dv_json *root); /* roots only; NULL is allowed */
 DV_DEFINE_CLEANUP(dv_json, dv_json_free)
 
@@ -43,7 +47,7 @@ bool dv_json_is(const struct dv_json *node, enum dv_json_type type);
 enum dv_json_type dv_json_type_of(const struct dv_json *node); /* NULL reads as DV_JSON_NULL */
 const char *dv_json_type_name(enum dv_json_type type);         /* "a string" */
 
-/* Members of an object, by key in any ASCII case; NULL if absent. */
+/* Members of an object, by key in any ASCII case, the exact one first; NULL if absent. */
 const struct dv_json *dv_json_get(const struct dv_json *object, const char *key);
 
 /* Iteration over members or items in document order. */

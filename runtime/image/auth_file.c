@@ -188,7 +188,7 @@ int dv_auth_file_parse(const char *bytes,
     if (r < 0)
         return r;
     DV_AUTO(dv_json) root = NULL;
-    if (len > DV_AUTH_FILE_MAX || dv_json_parse(bytes, len, &root, &cause) < 0)
+    if (len > DV_AUTH_FILE_MAX || dv_json_parse_cased(bytes, len, &root, &cause) < 0)
         return dv_error_set(err, DV_ERR_CORRUPT, "%s",
                             cause.text[0] ? cause.text : "it is too large");
     if (!dv_json_is(root, DV_JSON_OBJECT))

@@ -171,7 +171,7 @@ static int keep_document(struct collection *c, const char *digest, int depth, st
     if (r < 0 || depth > DV_INDEX_DEPTH_MAX ||
         dv_image_store_read(c->store, digest, DV_MANIFEST_BYTES_MAX, arena, &bytes, &len, NULL) <
             0 ||
-        dv_json_parse(bytes, len, &root, NULL) < 0)
+        dv_json_parse_cased(bytes, len, &root, NULL) < 0)
         return r;
     const struct dv_json *layers = dv_json_get(root, "layers");
     const struct dv_json *manifests = dv_json_get(root, "manifests");

@@ -124,7 +124,7 @@ int dv_image_config_parse(const char *bytes,
         return dv_error_set(err, DV_ERR_CORRUPT, "image configuration: larger than %u bytes",
                             DV_IMAGE_CONFIG_BYTES_MAX);
     DV_AUTO(dv_json) root = NULL;
-    int r = dv_json_parse(bytes, len, &root, &cause);
+    int r = dv_json_parse_cased(bytes, len, &root, &cause);
     if (r < 0)
         return dv_error_set(err, r == -DV_ERR_NO_MEMORY ? DV_ERR_NO_MEMORY : DV_ERR_CORRUPT,
                             "image configuration: %s", cause.text);

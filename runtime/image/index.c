@@ -13,7 +13,7 @@ int dv_layout_index_parse(const char *bytes, size_t len, struct dv_json **ret, s
 {
     struct dv_error cause = DV_ERROR_INIT;
     DV_AUTO(dv_json) root = NULL;
-    int r = dv_json_parse(bytes, len, &root, &cause);
+    int r = dv_json_parse_cased(bytes, len, &root, &cause);
     if (r < 0)
         return dv_error_set(err, r == -DV_ERR_NO_MEMORY ? DV_ERR_NO_MEMORY : DV_ERR_CORRUPT, "%s",
                             cause.text);

@@ -327,7 +327,7 @@ read_json(struct loading *l, const char *name, struct dv_json **ret, struct dv_e
     if (r == -DV_ERR_NOT_FOUND)
         return 0;
     if (r == 0)
-        r = dv_json_parse(bytes, len, ret, &cause);
+        r = dv_json_parse_cased(bytes, len, ret, &cause);
     if (r < 0)
         return dv_error_set(err, cause.class == DV_ERR_INVALID ? DV_ERR_CORRUPT : cause.class,
                             "load '%.256s': %s: %s", l->job->path, name, cause.text);

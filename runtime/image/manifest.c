@@ -369,7 +369,7 @@ int dv_document_parse(const char *content_type,
         return dv_error_set(err, DV_ERR_CORRUPT, "manifest is larger than %u bytes",
                             DV_MANIFEST_BYTES_MAX);
     DV_AUTO(dv_json) root = NULL;
-    int r = dv_json_parse(bytes, len, &root, &cause);
+    int r = dv_json_parse_cased(bytes, len, &root, &cause);
     if (r < 0)
         return dv_error_set(err, r == -DV_ERR_NO_MEMORY ? DV_ERR_NO_MEMORY : DV_ERR_CORRUPT,
                             "manifest: %s", cause.text);

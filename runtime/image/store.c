@@ -83,7 +83,7 @@ static int check_layout(struct dv_image_store *store, struct dv_error *err)
     }
     DV_AUTO(dv_json) root = NULL;
     const char *version = NULL;
-    if (r == 0 && dv_json_parse(text.data ? text.data : "", text.len, &root, NULL) == 0)
+    if (r == 0 && dv_json_parse_cased(text.data ? text.data : "", text.len, &root, NULL) == 0)
         version = dv_json_text(dv_json_get(root, "imageLayoutVersion"));
     if (version && strcmp(version, "1.0.0") != 0)
         return dv_error_set(err, DV_ERR_FAILED,

@@ -38,10 +38,12 @@ def tar_of(*members):
     return out.getvalue()
 
 
-def test_root_entries_and_links_of_other_builders_are_understood(gateway, peer, registry):
+def test_what_other_builders_write_is_understood(gateway, peer, registry):
     layer = tar_of(("/", tarfile.DIRTYPE, "", b""), ("one", tarfile.REGTYPE, "", b"x"),
                    ("two", tarfile.LNKTYPE, "/one", b""))
-    reference = registry.push(images.busybox(["true"], extra_layers=[layer]), "test/builder")
+    labels = {"maintainer": "a", "Maintainer": "b"}
+    reference = registry.push(images.busybox(["true"], settings={"Labels": labels},
+                                             extra_layers=[layer]), "test/builder")
     assert run(gateway, peer, reference, "cat two; stat -c %h one") == ("x2\n", 0)
 
 

@@ -189,7 +189,7 @@ static int open_layer(const struct dv_decrypt_keys *keys,
 
 static int parse(struct dv_str manifest, struct dv_json **ret, struct dv_error *err)
 {
-    int r = dv_json_parse(manifest.data, manifest.len, ret, err);
+    int r = dv_json_parse_cased(manifest.data, manifest.len, ret, err);
     return r < 0 ? dv_error_prefix(err, "manifest: ") : 0;
 }
 

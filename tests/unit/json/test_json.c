@@ -102,6 +102,23 @@ Test(json, keys_match_in_any_case_and_values_keep_their_type)
     cr_assert_null(dv_json_text(dv_json_get(dv_json_get(tree, "absent"), "x")));
 }
 
+Test(json, keys_that_differ_in_case_are_two_where_that_is_asked_for)
+{
+    static const char text[] = "{\"a\":{\"Name\":1,\"name\":2,\"NAME\":3}}";
+    DV_AUTO(dv_json) root = NULL;
+    struct dv_error err = DV_ERROR_INIT;
+    cr_expect_eq(dv_json_parse(text, strlen(text), &root, &err), -DV_ERR_INVALID);
+    cr_assert_eq(dv_json_parse_cased(text, strlen(text), &root, NULL), 0);
+    const struct dv_json *object = dv_json_get(root, "A");
+    cr_expect_eq(dv_json_number(dv_json_get(object, "name")), 2);
+    cr_expect_eq(dv_json_number(dv_json_get(object, "NAME")), 3);
+    cr_expect_eq(dv_json_number(dv_json_get(object, "nAmE")), 1, "the first of those like it");
+    struct dv_json *none = NULL;
+    err = DV_ERROR_INIT;
+    cr_expect_eq(dv_json_parse_cased("{\"a\":1,\"a\":1}", 13, &none, &err), -DV_ERR_INVALID);
+    cr_expect_not_null(strstr(err.text, "'a' comes twice"), "%s", err.text);
+}
+
 Test(json, integer_bounds_are_those_of_64_bits)
 {
     DV_AUTO(dv_json) tree = NULL;

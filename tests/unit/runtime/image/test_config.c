@@ -49,6 +49,18 @@ Test(image_config, everything_is_read)
     cr_assert_eq(c.diff_id_count, 1);
 }
 
+/* `LABEL Maintainer=` on top of a base with `maintainer`. */
+Test(image_config, labels_may_differ_in_case_alone)
+{
+    static const char json[] =
+        "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Cmd\":[\"x\"],"
+        "\"Labels\":{\"maintainer\":\"a\",\"Maintainer\":\"b\",\"MAINTAINER\":\"c\"}}," ROOTFS "}";
+    struct dv_image_config c;
+    struct dv_error err = DV_ERROR_INIT;
+    cr_assert_eq(dv_image_config_parse(json, strlen(json), arena, &c, &err), 0, "%s", err.text);
+    cr_assert_str_eq(c.cmd[0], "x");
+}
+
 Test(image_config, null_and_empty_read_as_absent)
 {
     static const char *const documents[] = {
