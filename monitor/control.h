@@ -105,6 +105,7 @@ struct mon_tty {
 struct mon_adopted {
     enum mon_source source;
     pid_t pid;
+    struct mon_adopted *next;
 };
 
 struct monitor {
@@ -127,6 +128,7 @@ struct monitor {
     unsigned stray_count;
     struct mon_exec *execs;
     struct mon_tty *ttys;
+    struct mon_adopted *adopted;
     struct mon_containers *containers;
     struct mon_records *records;
     struct dv_log_thread *log;

@@ -173,6 +173,8 @@ void mon_watch_adopted(struct monitor *m, const struct mon_container *container)
     }
     adopted->source = MON_CONTAINER;
     adopted->pid = container->pid;
+    adopted->next = m->adopted;
+    m->adopted = adopted;
     mon_watch(m, container->pidfd, adopted);
 }
 
@@ -190,5 +192,9 @@ void mon_adopted_ended(struct monitor *m, struct mon_adopted *adopted)
                         dv_pidfd_exit_status(container->pidfd, &status);
         mon_exit_of_container(m, container, status, is_known, dv_clock_wall_ns(dv_clock_real()));
     }
+    struct mon_adopted **at = &m->adopted;
+    while (*at != adopted)
+        at = &(*at)->next;
+    *at = adopted->next;
     free(adopted);
 }
