@@ -55,10 +55,24 @@ static int reason(const char *said, struct dv_error *err)
                                      : "");
 }
 
-int dv_nft_run(struct dv_nft *nft, const char *text, struct dv_error *err)
+/* Both buffers are asked for after each run: that empties them. */
+static int run(struct dv_nft *nft, const char *text, const char **ret_output, struct dv_error *err)
 {
     int r = nft_run_cmd_from_buffer(nft->ctx, text);
     const char *said = nft_ctx_get_error_buffer(nft->ctx);
-    (void)nft_ctx_get_output_buffer(nft->ctx);
+    *ret_output = nft_ctx_get_output_buffer(nft->ctx);
     return r == 0 ? 0 : reason(said, err);
+}
+
+int dv_nft_run(struct dv_nft *nft, const char *text, struct dv_error *err)
+{
+    const char *output;
+    return run(nft, text, &output, err);
+}
+
+int dv_nft_list(struct dv_nft *nft, const char *text, struct dv_buf *out, struct dv_error *err)
+{
+    const char *output = NULL;
+    int r = run(nft, text, &output, err);
+    return r < 0 || !output ? r : dv_buf_append_str(out, output, err);
 }

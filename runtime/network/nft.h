@@ -5,6 +5,7 @@
  * descriptors are few, and it needs some 100 KB of stack. One thread owns it for life; a run is
  * one transaction: all of it or nothing.
  */
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 
@@ -17,3 +18,6 @@ DV_DEFINE_CLEANUP(dv_nft, dv_nft_free)
 
 __attribute__((warn_unused_result)) int
 dv_nft_run(struct dv_nft *nft, const char *text, struct dv_error *err);
+/* As that; what it prints is appended to *out. */
+__attribute__((warn_unused_result)) int
+dv_nft_list(struct dv_nft *nft, const char *text, struct dv_buf *out, struct dv_error *err);

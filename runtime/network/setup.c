@@ -366,6 +366,8 @@ int network_set_up(struct network *n, struct dv_error *err)
         r = sysctl_write("ipv4/ip_forward", "1", err);
     if (r == 0 && n->options->is_forwarding && n->has_ip6)
         r = ip6_switch_forwarding_on(err);
+    if (r == 0)
+        firewall_warn(n);
     n->is_ready = r == 0;
     return r;
 }

@@ -129,6 +129,16 @@ int ip6_prepare_inside(bool has_ip6, struct dv_error *err);
 /* connect.c */
 int endpoint_connect(struct network *n, const struct endpoint *endpoint, struct dv_error *err);
 
+/* firewall.c */
+/* Whether a chain in the output of `nft list chains`, not in a table called `own`, drops by its
+ * policy what is forwarded over IPv4; which one borrows from the text. */
+bool firewall_drops(struct dv_str listing,
+                    const char *own,
+                    struct dv_str *ret_table,
+                    struct dv_str *ret_chain);
+/* Says so in the log. */
+void firewall_warn(const struct network *n);
+
 /* busy.c: networks that this machine uses, for dv_plan_choose(). */
 #define BUSY_MAX 4096
 /* Lines of /proc/net/route; those of the bridges named `own` do not count. */

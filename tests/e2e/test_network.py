@@ -311,6 +311,15 @@ def test_flushed_rules_are_put_anew(world, host, gateway, peer, sleeper):
     assert host.talk("127.0.0.1", 8081)
 
 
+def test_a_firewall_that_drops_what_containers_send_is_named(world, host, broker, peer, registry):
+    host.run("nft", "add table ip filter; add chain ip filter FORWARD "
+                    "{ type filter hook forward priority 0; policy drop; }")
+    gateway = Gateway(world, broker, peer, [registry.host])
+    gateway.wait_ready(broker)
+    assert "chain 'FORWARD' of table 'ip filter' drops forwarded packets" in gateway.daemon.text()
+    host.run("nft", "delete table ip filter")
+
+
 def test_udp_flow_that_was_there_before_is_led_into_the_container(world, gateway, peer, sleeper):
     flow = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     flow.settimeout(0.2)

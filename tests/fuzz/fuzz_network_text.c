@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the container network reads of the machine and of its configuration: routes, name servers,
- * networks. */
+ * networks, chains of others. */
 #include "runtime/network/state.h"
 
 #include <stdlib.h>
@@ -25,6 +25,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t i = 0; i < count; i++)
             if (dv_cidr_overlaps(chosen, found[i]))
                 abort();
+    struct dv_str table;
+    struct dv_str chain;
+    if (firewall_drops(text, "davit", &table, &chain) && table.len + chain.len > size)
+        abort();
     struct dv_plan_wish wish = {0};
     DV_AUTO_IN_PLACE(dv_plan) plan = {0};
     struct dv_plan_slot slot;
