@@ -74,7 +74,7 @@ def test_pull_fetches_the_tag_anew_and_the_old_container_goes_on(gateway, peer, 
     command(gateway, "pull", reference)
     command(gateway, "prune", "-a")
     new = run(peer, reference)
-    assert gateway.output(new) == "two\n"
+    assert gateway.wait_output(new, "\n") == "two\n"
     assert peer.ask(f"Container:{old}", "start", {}).status == 204
     worlds.wait_for(lambda: gateway.output(old) == "one\none\n", 20, "the old one runs once more")
 
@@ -187,7 +187,7 @@ def test_load_an_oci_layout(world, gateway, peer):
         if tag == "gzip":
             file.write_bytes(gzip.compress(file.read_bytes()))
         assert command(gateway, "load", str(file)) == f"gateway.example/app:{tag}\n"
-        assert gateway.output(run(peer, f"gateway.example/app:{tag}")) == f"{tag}\n"
+        assert gateway.wait_output(run(peer, f"gateway.example/app:{tag}"), "\n") == f"{tag}\n"
     assert staging_is_empty(gateway)
     assert not any((gateway.home / "images" / "ingest").iterdir())
 
@@ -200,7 +200,7 @@ def test_load_what_docker_saved(world, gateway, peer, is_linked):
     docker_save(image, file, ["team/app:3", "registry.example:5000/app:3"], layers, is_linked)
     assert command(gateway, "load", str(file)) == \
         "docker.io/team/app:3\nregistry.example:5000/app:3\n"
-    assert gateway.output(run(peer, "docker.io/team/app:3")) == "seen\n"
+    assert gateway.wait_output(run(peer, "docker.io/team/app:3"), "\n") == "seen\n"
 
 
 def test_load_what_skopeo_writes(world, gateway, peer, registry, hello):
@@ -210,7 +210,7 @@ def test_load_what_skopeo_writes(world, gateway, peer, registry, hello):
                         f"{kind}:{file}:gateway.example/{kind}:1"], check=True,
                        capture_output=True)
         assert command(gateway, "load", str(file)) == f"gateway.example/{kind}:1\n"
-        assert gateway.output(run(peer, f"gateway.example/{kind}:1")) == "hello\n"
+        assert gateway.wait_output(run(peer, f"gateway.example/{kind}:1"), "\n") == "hello\n"
 
 
 def test_an_image_without_a_name_gets_one(world, gateway, peer):
@@ -355,7 +355,7 @@ def test_a_damaged_blob_is_fetched_again(gateway, peer, registry, hello, what):
     if what == "layer":
         for layer in on_disk(gateway)[1]:
             shutil.rmtree(gateway.home / "layers" / layer)
-    assert gateway.output(run(peer, hello)) == "hello\n"
+    assert gateway.wait_output(run(peer, hello), "\n") == "hello\n"
     assert chosen.read_bytes() != bytes(data)
 
 

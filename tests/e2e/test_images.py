@@ -15,10 +15,15 @@ from harness.registry import SlowProxy
 POLICY_NO = {"restartPolicy": {"type": "NO"}}
 
 
+END = "-end-\n"
+
+
 def run(gateway, peer, reference, script):
-    container = peer.create(reference, config={**POLICY_NO, "cmd": ["sh", "-c", script]})
+    """What the script writes, and its code."""
+    whole = f"({script}); code=$?; echo {END.strip()}; exit $code"
+    container = peer.create(reference, config={**POLICY_NO, "cmd": ["sh", "-c", whole]})
     state = peer.wait_state(container, "EXITED", 30)
-    return gateway.output(container), state.get("exitCode", 0)
+    return gateway.wait_output(container, END).removesuffix(END), state.get("exitCode", 0)
 
 
 @pytest.mark.parametrize("docker", [False, True], ids=["oci", "docker"])
@@ -69,7 +74,7 @@ def test_upper_layers_hide_what_lower_ones_have(gateway, peer, registry):
     above = images.layer({"d/.wh.a": (b"", 0o644), "o/.wh..wh..opq": (b"", 0o644),
                           "o/new": (b"y", 0o644), "f": (b"above", 0o644)})
     reference = registry.push(images.busybox(["true"], extra_layers=[below, above]), "test/layers")
-    assert run(gateway, peer, reference, "ls d o; cat f") == ("d:\nb\n\no:\nnew\nabove\n", 0)
+    assert run(gateway, peer, reference, "ls d o; cat f") == ("d:\nb\n\no:\nnew\nabove", 0)
 
 
 def test_layers_are_shared_and_images_readable_by_skopeo(gateway, peer, registry):

@@ -175,7 +175,7 @@ def test_config_reaches_the_container(world, gateway, peer, hello):
                          "propagationMode": "RPRIVATE"}],
         "cmd": ["sh", "-c", "echo $COLOUR $(hostname) $(cat /data/in); echo out > /data/out"]})
     peer.wait_state(container, "EXITED")
-    assert gateway.output(container) == "red ship from the host\n"
+    assert gateway.wait_output(container, "\n") == "red ship from the host\n"
     assert (shared / "out").read_text() == "out\n"
 
 
@@ -186,7 +186,7 @@ def test_host_network_is_the_hosts_and_bridge_is_not(gateway, peer, hello):
     for mode in ("HOST", "BRIDGE"):
         container = peer.create(hello, config={**POLICY_NO, "networkMode": mode, "cmd": cmd})
         peer.wait_state(container, "EXITED")
-        shown[mode] = gateway.output(container).split()[-1]
+        shown[mode] = gateway.wait_output(container, "\n").split()[-1]
     assert shown["HOST"] == os.readlink("/proc/self/ns/net") != shown["BRIDGE"]
 
 

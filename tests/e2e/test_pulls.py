@@ -46,7 +46,7 @@ def works(gateway, peer, reference, timeout_s=50):
                          {"imageRef": reference, "start": True, "config": POLICY_NO}, timeout_s)
     assert container.status == 200, container.text
     peer.wait_state(container.value, "EXITED", 30)
-    assert gateway.output(container.value) == "hello\n"
+    assert gateway.wait_output(container.value, "\n") == "hello\n"
 
 
 def largest(image):

@@ -109,6 +109,7 @@ def test_retries_go_on_after_a_restart_of_the_daemon(broker, gateway, peer, regi
         after = gateway.why("broken")
         assert after["restart_count"] >= waiting["restart_count"]
     worlds.wait_for(lambda: gateway.why("broken").get("rest") == "RETRIES_USED", 40, "it gives up")
-    assert gateway.output(container) == "run\n" * 5, "one start and four restarts"
+    runs = "run\n" * 5  # one start and four restarts
+    assert gateway.wait_output(container, runs) == runs
     record = gateway.home / "containers" / container / "config.json"
     worlds.wait_for(lambda: json.loads(record.read_text())["restart_count"] == 4, 10, "a checkpoint")
