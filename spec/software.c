@@ -18,9 +18,7 @@
 #define PATH_TEXT_MAX   224
 
 struct reader {
-    struct dv_arena *arena;
-    struct dv_error *err;
-    struct spec_reader keys; /* takes the notes */
+    struct spec_reader spec; /* arena, error, notes */
     char path[160];          /* of the object being read, for errors */
 };
 
@@ -46,7 +44,7 @@ static const char *path_of(const struct reader *r, const char *key, char out[PAT
 static int bad_type(struct reader *r, const char *key, const struct dv_json *node, const char *want)
 {
     char path[PATH_TEXT_MAX];
-    return spec_bad(r->err, path_of(r, key, path), "%s is given, %s is expected",
+    return spec_bad(r->spec.err, path_of(r, key, path), "%s is given, %s is expected",
                     dv_json_type_name(dv_json_type_of(node)), want);
 }
 
@@ -59,7 +57,7 @@ note_others(struct reader *r, const char *key, const struct dv_json *node, const
     size_t count = 0;
     while (known[count])
         count++;
-    spec_note_others(&r->keys, node, path_of(r, key, path), known, count);
+    spec_note_others(&r->spec, node, path_of(r, key, path), known, count);
 }
 
 /* Absent, null and empty texts are NULL. */
@@ -75,12 +73,12 @@ take_text(struct reader *r, const struct dv_json *object, const char *key, size_
         return bad_type(r, key, node, "a string");
     char path[PATH_TEXT_MAX];
     if (strlen(text) > max)
-        return spec_bad(r->err, path_of(r, key, path),
+        return spec_bad(r->spec.err, path_of(r, key, path),
                         "%zu bytes are too long, at most %zu are allowed", strlen(text), max);
     if (!text[0])
         return 0;
-    *ret = dv_arena_strdup(r->arena, text);
-    return *ret ? 0 : no_memory(r->err);
+    *ret = dv_arena_strdup(r->spec.arena, text);
+    return *ret ? 0 : no_memory(r->spec.err);
 }
 
 static int take_bool(struct reader *r, const struct dv_json *object, const char *key, bool *ret)
@@ -114,10 +112,10 @@ static int take_metadata(struct reader *r, const struct dv_json *object, char **
     dv_jw_init(&w, &text);
     dv_jw_node(&w, node);
     if (dv_jw_done(&w, NULL) < 0)
-        return dv_error_set(r->err, DV_ERR_LIMIT, "metadata: at most %d bytes are allowed",
+        return dv_error_set(r->spec.err, DV_ERR_LIMIT, "metadata: at most %d bytes are allowed",
                             METADATA_MAX);
-    *ret = dv_arena_strdup(r->arena, text.data);
-    return *ret ? 0 : no_memory(r->err);
+    *ret = dv_arena_strdup(r->spec.arena, text.data);
+    return *ret ? 0 : no_memory(r->spec.err);
 }
 
 /* -- what both operations have -------------------------------------------------------------- */
@@ -130,7 +128,7 @@ static int read_head(struct reader *r,
                      const struct dv_json **ret_list)
 {
     if (!dv_json_is(value, DV_JSON_OBJECT))
-        return spec_bad(r->err, "value", "%s is given, an object is expected",
+        return spec_bad(r->spec.err, "value", "%s is given, an object is expected",
                         dv_json_type_name(dv_json_type_of(value)));
     const char *const known[] = {"correlationId", "weight", "metadata", "forced", list_key, NULL};
     note_others(r, "", value, known);
@@ -147,9 +145,9 @@ static int read_head(struct reader *r,
     if (is_given(list) && !dv_json_is(list, DV_JSON_ARRAY))
         return bad_type(r, list_key, list, "an array");
     if (dv_json_count(list) == 0)
-        return spec_bad(r->err, list_key, "at least one is required");
+        return spec_bad(r->spec.err, list_key, "at least one is required");
     if (dv_json_count(list) > DV_SOFTWARE_MODULES_MAX)
-        return dv_error_set(r->err, DV_ERR_LIMIT, "%s: %zu are given, at most %d are allowed",
+        return dv_error_set(r->spec.err, DV_ERR_LIMIT, "%s: %zu are given, at most %d are allowed",
                             list_key, dv_json_count(list), DV_SOFTWARE_MODULES_MAX);
     *ret_list = list;
     return 0;
@@ -161,7 +159,7 @@ static int enter(struct reader *r, const struct dv_json *node, const char *list,
     snprintf(r->path + len, sizeof(r->path) - len, "%s%s[%zu]", len ? "." : "", list, index);
     if (dv_json_is(node, DV_JSON_OBJECT))
         return 0;
-    return spec_bad(r->err, r->path, "%s is given, an object is expected",
+    return spec_bad(r->spec.err, r->path, "%s is given, an object is expected",
                     dv_json_type_name(dv_json_type_of(node)));
 }
 
@@ -184,7 +182,7 @@ static int read_operation(struct dv_str args,
                           struct dv_spec_notes *ret_notes,
                           struct dv_error *err)
 {
-    struct reader r = {.arena = arena, .err = err, .keys = {.arena = arena, .err = err}};
+    struct reader r = {.spec = {.shape = SPEC_API, .arena = arena, .err = err}};
     DV_AUTO(dv_json) value = NULL;
     const struct dv_json *list = NULL;
     int e = dv_json_parse(args.data, args.len, &value, err);
@@ -200,7 +198,7 @@ static int read_operation(struct dv_str args,
             e = work->read(&r, at, ret, i);
         i++;
     }
-    *ret_notes = r.keys.notes;
+    *ret_notes = r.spec.notes;
     return e;
 }
 
@@ -220,7 +218,7 @@ __attribute__((format(printf, 4, 0))) static void take_problem(struct reader *r,
     if (module->problem)
         return;
     vsnprintf(text, sizeof(text), format, args);
-    module->problem = dv_arena_strdup(r->arena, dv_str_mend(text));
+    module->problem = dv_arena_strdup(r->spec.arena, dv_str_mend(text));
     module->is_fault = is_fault;
 }
 
@@ -265,7 +263,7 @@ static char *read_hex(struct reader *r, const char *text, size_t digits)
     size_t len = strspn(text, hex_digits);
     if (len != digits || text[len + strspn(text + len, blanks)])
         return NULL;
-    char *hex = dv_arena_strndup(r->arena, text, len);
+    char *hex = dv_arena_strndup(r->spec.arena, text, len);
     for (size_t i = 0; hex && i < len; i++)
         if (hex[i] >= 'A' && hex[i] <= 'F')
             hex[i] = (char)(hex[i] - 'A' + 'a');
@@ -387,9 +385,10 @@ static int read_links(struct reader *r,
     if (is_given(download) && !dv_json_is(download, DV_JSON_OBJECT))
         return bad_type(r, "download", download, "an object");
     size_t count = dv_json_count(download);
-    artifact->links.items = dv_arena_array(r->arena, count + 1, sizeof(*artifact->links.items));
+    artifact->links.items =
+        dv_arena_array(r->spec.arena, count + 1, sizeof(*artifact->links.items));
     if (!artifact->links.items)
-        return no_memory(r->err);
+        return no_memory(r->spec.err);
     int e = 0;
     for (const struct dv_json *at = dv_json_first(download); e == 0 && at; at = dv_json_next(at))
         e = read_link(r, at, module, artifact);
@@ -434,7 +433,7 @@ static int read_name(struct reader *r, const struct dv_json *object, struct dv_s
     if (e == 0)
         e = take_text(r, name, "version", NAME_MAX_BYTES, &ret->version);
     if (e == 0 && !ret->name)
-        return spec_bad(r->err, path_of(r, "softwareModule.name", path), "is required");
+        return spec_bad(r->spec.err, path_of(r, "softwareModule.name", path), "is required");
     return e;
 }
 
@@ -452,14 +451,14 @@ read_module(struct reader *r, const struct dv_json *object, struct dv_software_m
         return bad_type(r, "artifacts", list, "an array");
     size_t count = dv_json_count(list);
     if (count == 0)
-        return spec_bad(r->err, path_of(r, "artifacts", path), "at least one is required");
+        return spec_bad(r->spec.err, path_of(r, "artifacts", path), "at least one is required");
     if (count > DV_SOFTWARE_ARTIFACTS_MAX)
-        return dv_error_set(r->err, DV_ERR_LIMIT,
+        return dv_error_set(r->spec.err, DV_ERR_LIMIT,
                             "%s.artifacts: %zu are given, at most %d are allowed", r->path, count,
                             DV_SOFTWARE_ARTIFACTS_MAX);
-    ret->artifacts.items = dv_arena_array(r->arena, count, sizeof(*ret->artifacts.items));
+    ret->artifacts.items = dv_arena_array(r->spec.arena, count, sizeof(*ret->artifacts.items));
     if (!ret->artifacts.items)
-        return no_memory(r->err);
+        return no_memory(r->spec.err);
     size_t len = strlen(r->path);
     for (const struct dv_json *at = dv_json_first(list); at; at = dv_json_next(at)) {
         size_t i = ret->artifacts.count++;
@@ -475,7 +474,7 @@ read_module(struct reader *r, const struct dv_json *object, struct dv_software_m
 
 static void *make_modules(struct reader *r, struct dv_software_operation *ret, size_t count)
 {
-    return ret->modules.items = dv_arena_array(r->arena, count, sizeof(*ret->modules.items));
+    return ret->modules.items = dv_arena_array(r->spec.arena, count, sizeof(*ret->modules.items));
 }
 
 static int read_modules(struct reader *r,
@@ -513,13 +512,13 @@ static int read_software(struct reader *r, const struct dv_json *object, struct 
     if (e == 0)
         e = take_text(r, object, "type", NAME_MAX_BYTES, &ret->type);
     if (e == 0 && !ret->name)
-        return spec_bad(r->err, path_of(r, "name", path), "is required");
+        return spec_bad(r->spec.err, path_of(r, "name", path), "is required");
     return e;
 }
 
 static void *make_software(struct reader *r, struct dv_software_operation *ret, size_t count)
 {
-    return ret->software.items = dv_arena_array(r->arena, count, sizeof(*ret->software.items));
+    return ret->software.items = dv_arena_array(r->spec.arena, count, sizeof(*ret->software.items));
 }
 
 static int read_dependency(struct reader *r,

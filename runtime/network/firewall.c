@@ -26,17 +26,20 @@ static bool opens(struct dv_str line, const char *keyword, struct dv_str *ret)
     return ret->len > 0;
 }
 
-/* "ip filter": a table of packets of IPv4, and not ours. */
-static bool may_hold_ip4(struct dv_str table, const char *own)
+/* "ip filter": a table of packets that containers have, and not ours. */
+static bool is_of_containers(struct dv_str table, const char *own, bool has_ip6)
 {
     struct dv_str family;
     struct dv_str name;
     return dv_str_cut(table, ' ', &family, &name) &&
-           (dv_str_eq(family, "ip") || dv_str_eq(family, "inet")) && !dv_str_eq(name, own);
+           (dv_str_eq(family, "ip") || dv_str_eq(family, "inet") ||
+            (has_ip6 && dv_str_eq(family, "ip6"))) &&
+           !dv_str_eq(name, own);
 }
 
 bool firewall_drops(struct dv_str listing,
                     const char *own,
+                    bool has_ip6,
                     struct dv_str *ret_table,
                     struct dv_str *ret_chain)
 {
@@ -49,7 +52,8 @@ bool firewall_drops(struct dv_str listing,
         listing = rest;
         if (opens(line, "table ", &table) || opens(line, "chain ", &chain))
             continue;
-        if (!has(line, "hook forward") || !has(line, "policy drop") || !may_hold_ip4(table, own))
+        if (!has(line, "hook forward") || !has(line, "policy drop") ||
+            !is_of_containers(table, own, has_ip6))
             continue;
         *ret_table = table;
         *ret_chain = chain;
@@ -66,8 +70,8 @@ void firewall_warn(const struct network *n)
     /* Nothing depends on it: who cannot be asked is not warned of. */
     if (!n->options->has_rules || dv_nft_list(n->nft, "list chains\n", &listing, NULL) < 0)
         return;
-    if (firewall_drops((struct dv_str){listing.data, listing.len}, n->options->name, &table,
-                       &chain))
+    if (firewall_drops((struct dv_str){listing.data, listing.len}, n->options->name, n->has_ip6,
+                       &table, &chain))
         dv_log(DV_LOG_WARN,
                "network: chain '%.*s' of table '%.*s' drops forwarded packets that it does not "
                "accept, those of containers too: make it accept what comes from and goes to %s0",

@@ -131,9 +131,11 @@ int endpoint_connect(struct network *n, const struct endpoint *endpoint, struct 
 
 /* firewall.c */
 /* Whether a chain in the output of `nft list chains`, not in a table called `own`, drops by its
- * policy what is forwarded over IPv4; which one borrows from the text. */
+ * policy what is forwarded over IPv4, or IPv6 if containers have it; which one borrows from the
+ * text. */
 bool firewall_drops(struct dv_str listing,
                     const char *own,
+                    bool has_ip6,
                     struct dv_str *ret_table,
                     struct dv_str *ret_chain);
 /* Says so in the log. */

@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 abort();
     struct dv_str table;
     struct dv_str chain;
-    if (firewall_drops(text, "davit", &table, &chain) && table.len + chain.len > size)
+    if (firewall_drops(text, "davit", size % 2, &table, &chain) && table.len + chain.len > size)
         abort();
     struct dv_plan_wish wish = {0};
     DV_AUTO_IN_PLACE(dv_plan) plan = {0};

@@ -62,8 +62,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     const struct dv_unpack_sink sink = {
         .entry = on_entry, .data = on_data, .file_end = on_file_end};
-    const struct dv_unpack_limits limits = {
-        .bytes_max = BYTES_MAX, .entries_max = 10000, .name_max = DV_UNPACK_NAME_MAX};
+    const struct dv_unpack_limits limits = {.bytes_max = BYTES_MAX,
+                                            .entries_max = 10000,
+                                            .name_max = DV_UNPACK_NAME_MAX,
+                                            .takes_absolute_names = size % 2};
     struct dv_unpack_totals totals;
     struct dv_error err = DV_ERROR_INIT;
     if (dv_unpack_tar_read(source, &sink, &limits, &totals, &err) == 0)

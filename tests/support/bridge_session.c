@@ -31,6 +31,17 @@ static int keep_raw(struct dv_bridge_sink *sink,
     return 0;
 }
 
+static int no_fd(void *ctx)
+{
+    (void)ctx;
+    return -1;
+}
+
+static void do_nothing(void *ctx)
+{
+    (void)ctx;
+}
+
 void dv_test_session_begin(struct dv_test_session *session,
                            const struct dv_bridge_ops *ops,
                            const void *config,
@@ -38,7 +49,7 @@ void dv_test_session_begin(struct dv_test_session *session,
 {
     struct dv_error err = DV_ERROR_INIT;
     session->sink.accept = keep_raw;
-    session->side = *side;
+    session->side = side ? *side : (struct dv_test_side){.fd = no_fd, .work = do_nothing};
     session->arena = dv_arena_new(64U << 20);
     struct dv_bridge_env env = {.clock = dv_clock_real(), .sink = &session->sink, .config = config};
     cr_assert_eq(ops->open(&env, &session->bridge, &err), 0, "%s", err.text);

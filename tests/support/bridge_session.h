@@ -31,7 +31,7 @@ struct dv_test_session {
     struct dv_bytes kept[DV_TEST_KEPT_MAX]; /* at their sequence - 1 */
 };
 
-/* `session` is zeroed before. */
+/* `session` is zeroed before. `side` NULL: nobody on the other side does anything by itself. */
 void dv_test_session_begin(struct dv_test_session *session,
                            const struct dv_bridge_ops *ops,
                            const void *config,

@@ -15,17 +15,6 @@
 
 struct stage stage;
 
-static int no_fd(void *ctx)
-{
-    (void)ctx;
-    return -1;
-}
-
-static void do_nothing(void *ctx)
-{
-    (void)ctx;
-}
-
 void stage_connect_peer(void)
 {
     stage.peer = dv_mqtt_peer_new(dv_mosquitto_port(stage.broker));
@@ -58,8 +47,7 @@ void stage_prepare(const char *broker_config)
 
 void stage_begin_another(struct dv_test_session *session)
 {
-    struct dv_test_side side = {.fd = no_fd, .work = do_nothing};
-    dv_test_session_begin(session, &dv_hono_ops, &stage.config, &side);
+    dv_test_session_begin(session, &dv_hono_ops, &stage.config, NULL);
 }
 
 void stage_begin(void)

@@ -9,17 +9,6 @@
 
 struct stage stage;
 
-static int no_fd(void *ctx)
-{
-    (void)ctx;
-    return -1;
-}
-
-static void do_nothing(void *ctx)
-{
-    (void)ctx;
-}
-
 void stage_setup(void)
 {
     snprintf(stage.folder, sizeof(stage.folder), "/tmp/davit-local-XXXXXX");
@@ -37,8 +26,7 @@ void stage_teardown(void)
 
 void stage_begin(void)
 {
-    const struct dv_test_side side = {NULL, no_fd, do_nothing};
-    dv_test_session_begin(&stage.session, &dv_local_ops, &stage.config, &side);
+    dv_test_session_begin(&stage.session, &dv_local_ops, &stage.config, NULL);
     dv_test_session_expect_link(&stage.session, DV_LINK_UP);
 }
 

@@ -10,7 +10,7 @@
 
 static bool drops(const char *text, struct dv_str *table, struct dv_str *chain)
 {
-    return firewall_drops(dv_str_of(text), "davit", table, chain);
+    return firewall_drops(dv_str_of(text), "davit", false, table, chain);
 }
 
 Test(firewall, a_chain_that_drops_what_is_forwarded_is_found)
@@ -27,6 +27,15 @@ Test(firewall, a_chain_that_drops_what_is_forwarded_is_found)
                         TABLE("inet mine", CHAIN("fwd", "forward", "drop")),
                     &table, &chain));
     cr_expect(dv_str_eq(table, "inet mine"));
+}
+
+Test(firewall, ip6_counts_where_containers_have_it)
+{
+    static const char text[] = TABLE("ip6 filter", CHAIN("FORWARD", "forward", "drop"));
+    struct dv_str table;
+    struct dv_str chain;
+    cr_assert(firewall_drops(dv_str_of(text), "davit", true, &table, &chain));
+    cr_expect(dv_str_eq(table, "ip6 filter"));
 }
 
 Test(firewall, what_does_not_concern_containers_is_not)
